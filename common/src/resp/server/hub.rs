@@ -1,0 +1,511 @@
+//! What the tasks of one server share: the service, the connections, and the order in which their bytes leave.
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use slab::Slab;
+use tokio::io::AsyncWrite;
+use tokio::sync::Notify;
+
+use super::{Clock, ConnId, Effect, Flow, Now, Question, Service};
+use crate::net::{Limits, Peer};
+use crate::resp::{Protocol, ProtocolError, Replies, Request};
+
+/// A reply buffer that has grown beyond this many bytes gives its memory back once it is empty.
+const KEPT_BUFFER_BYTES: usize = 64 << 10;
+
+/// How often connections are looked through for idle ones.
+const IDLE_SCAN: Duration = Duration::from_secs(1);
+
+/// How many bytes are read from a socket at once.
+pub(super) const READ_BYTES: usize = 64 << 10;
+
+/// The shared state. Tasks borrow it for a batch at a time, and never across an `await`.
+#[derive(Debug)]
+pub(super) struct Hub<W, S> {
+    state: RefCell<State<W, S>>,
+    clock: Clock,
+    wake: Arc<Notify>,
+    shutdown: Notify,
+    stopped: Cell<bool>,
+    /// Where sockets are read into. One buffer serves all connections: an idle one then holds none.
+    pub(super) scratch: RefCell<Box<[u8]>>,
+}
+
+#[derive(Debug)]
+struct State<W, S> {
+    service: S,
+    connections: Slab<Connection<W>>,
+    last_serial: u64,
+    /// Connections with replies that have not been offered to their sockets.
+    unsent: Vec<ConnId>,
+    /// Scratch for `unsent` while it is worked through.
+    working: Vec<ConnId>,
+    last_idle_scan: Duration,
+}
+
+#[derive(Debug)]
+struct Connection<W> {
+    serial: u64,
+    write: W,
+    replies: Replies,
+    /// Bytes at the front of `replies` that have been sent.
+    sent: usize,
+    /// Up to which byte of `replies` what waits for which position, in ascending order of bytes.
+    holds: VecDeque<(usize, u64)>,
+    /// When it last sent anything, or took any of its replies.
+    last_active: Duration,
+    /// Its next request waits for [`Effect::Resume`].
+    blocked: bool,
+    /// It is closed when its replies have left.
+    closing: bool,
+    /// It is in `unsent`.
+    queued: bool,
+    /// A task waits for its socket to take more.
+    draining: bool,
+    /// The reader, where it waits.
+    reader: Option<Waker>,
+    /// The task that waits for its socket to take more.
+    drainer: Option<Waker>,
+}
+
+/// Executes one request; false when the connection goes no further for now.
+type Run<'a> = &'a mut dyn FnMut(&Request<'_>) -> bool;
+
+/// What a reader does next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reading {
+    /// Decodes the next request.
+    On,
+    /// Waits to be resumed; what arrives meanwhile is kept.
+    Blocked,
+    /// Waits until its replies have left; what arrives meanwhile is dropped.
+    Closing,
+    /// Ends.
+    Over,
+}
+
+impl<W: AsyncWrite + Unpin + 'static, S: Service> Hub<W, S> {
+    pub(super) fn new(service: S, clock: Clock, wake: Arc<Notify>) -> Self {
+        Self {
+            state: RefCell::new(State {
+                service,
+                connections: Slab::new(),
+                last_serial: 0,
+                unsent: Vec::new(),
+                working: Vec::new(),
+                last_idle_scan: Duration::ZERO,
+            }),
+            clock,
+            wake,
+            shutdown: Notify::new(),
+            stopped: Cell::new(false),
+            scratch: RefCell::new(vec![0; READ_BYTES].into()),
+        }
+    }
+
+    pub(super) fn into_service(self) -> S {
+        self.state.into_inner().service
+    }
+
+    pub(super) fn limits(&self) -> Limits {
+        self.state.borrow().service.limits()
+    }
+
+    pub(super) fn request_limits(&self, id: ConnId) -> crate::resp::Limits {
+        self.state.borrow().service.request_limits(id)
+    }
+
+    pub(super) async fn shutdown_requested(&self) {
+        self.shutdown.notified().await;
+    }
+
+    pub(super) fn connect(&self, write: W, peer: Peer) -> ConnId {
+        let now = self.clock.now();
+        let state = &mut *self.state.borrow_mut();
+        state.last_serial += 1;
+        let serial = state.last_serial;
+        let slot = state.connections.insert(Connection {
+            serial,
+            write,
+            replies: Replies::new(Protocol::Resp2),
+            sent: 0,
+            holds: VecDeque::new(),
+            last_active: now.uptime,
+            blocked: false,
+            closing: self.stopped.get(),
+            queued: false,
+            draining: false,
+            reader: None,
+            drainer: None,
+        });
+        let id = ConnId { slot, serial };
+        state.service.connected(now, id, peer);
+        if self.stopped.get() {
+            // It was accepted before the server ended: it goes as the others do.
+            state.queue(id);
+            self.wake.notify_one();
+        }
+        id
+    }
+
+    /// Takes a connection out; its reader ends when it looks next.
+    pub(super) fn disconnect(&self, id: ConnId) {
+        self.state.borrow_mut().disconnect(id, self.clock.now());
+    }
+
+    /// Ends a connection whose client sends no more: at once, or when the replies that wait have left.
+    pub(super) fn end_of_input(&self, id: ConnId) {
+        let state = &mut *self.state.borrow_mut();
+        let finished = state.get(id).is_none_or(|connection| connection.blocked || connection.is_sent());
+        if finished {
+            state.disconnect(id, self.clock.now());
+        } else if let Some(connection) = state.get(id) {
+            connection.closing = true;
+        }
+    }
+
+    /// Whether the reader of `id` goes on; where it does not, `waker` is woken when that changes.
+    pub(super) fn reading(&self, id: ConnId, waker: &Waker) -> Reading {
+        let state = &mut *self.state.borrow_mut();
+        let Some(connection) = state.get(id) else { return Reading::Over };
+        if connection.reader.as_ref().is_none_or(|known| !known.will_wake(waker)) {
+            connection.reader = Some(waker.clone());
+        }
+        match connection {
+            Connection { closing: true, .. } => Reading::Closing,
+            Connection { blocked: true, .. } => Reading::Blocked,
+            _ => Reading::On,
+        }
+    }
+
+    /// Executes the requests that `next` yields, until there are no more, or the connection blocks or ends.
+    pub(super) fn execute(&self, id: ConnId, next: &mut dyn FnMut(Run<'_>) -> Result<(), ProtocolError>) -> Reading {
+        let mut now = self.clock.now();
+        let state = &mut *self.state.borrow_mut();
+        state.service.batch_began();
+        let mut reading = Reading::On;
+        let broken = next(&mut |request| {
+            reading = state.execute_one(&self.clock, &mut now, id, request, &self.shutdown);
+            reading == Reading::On
+        });
+        if let Err(protocol_error) = broken {
+            if let Some(connection) = state.get(id) {
+                connection.replies.protocol_error(&protocol_error);
+                connection.closing = true;
+            }
+            reading = Reading::Blocked;
+        }
+        let position = state.service.position();
+        if let Some(connection) = state.get(id) {
+            connection.last_active = now.uptime;
+            connection.hold(position);
+            if !connection.is_sent() || connection.closing {
+                state.queue(id);
+            }
+        } else {
+            reading = Reading::Over;
+        }
+        self.wake.notify_one();
+        reading
+    }
+
+    pub(super) fn tick(&self) {
+        let now = self.clock.now();
+        let state = &mut *self.state.borrow_mut();
+        state.service.tick(now);
+        state.apply_effects(now, &self.shutdown);
+        if now.uptime.saturating_sub(state.last_idle_scan) >= IDLE_SCAN {
+            state.last_idle_scan = now.uptime;
+            state.close_idle(now);
+        }
+        self.wake.notify_one();
+    }
+
+    pub(super) fn answer(&self, question: Question<S>) {
+        let now = self.clock.now();
+        let state = &mut *self.state.borrow_mut();
+        question(&mut state.service, now);
+        state.apply_effects(now, &self.shutdown);
+        self.wake.notify_one();
+    }
+
+    /// Reads no more requests; every connection closes when its replies have left.
+    pub(super) fn stop(&self) {
+        let now = self.clock.now();
+        self.stopped.set(true);
+        let state = &mut *self.state.borrow_mut();
+        state.service.stopping(now);
+        state.apply_effects(now, &self.shutdown);
+        for id in state.ids() {
+            if let Some(connection) = state.get(id) {
+                connection.closing = true;
+            }
+            state.queue(id);
+        }
+        self.wake.notify_one();
+    }
+
+    pub(super) fn kill_all(&self) {
+        let now = self.clock.now();
+        let state = &mut *self.state.borrow_mut();
+        for id in state.ids() {
+            state.disconnect(id, now);
+        }
+    }
+
+    /// Commits the batch, then offers the replies that may leave to their sockets.
+    fn flush(self: &Rc<Self>) {
+        let now = self.clock.now();
+        let state = &mut *self.state.borrow_mut();
+        state.service.batch_done(now);
+        state.apply_effects(now, &self.shutdown);
+        let durable = state.service.durable();
+        std::mem::swap(&mut state.unsent, &mut state.working);
+        let mut working = std::mem::take(&mut state.working);
+        for id in working.drain(..) {
+            let Some(connection) = state.get(id) else { continue };
+            connection.queued = false;
+            if connection.draining {
+                continue;
+            }
+            match connection.send(now, durable, &mut Context::from_waker(Waker::noop())) {
+                Poll::Ready(Ok(())) if connection.is_sent() => {
+                    if connection.closing {
+                        state.disconnect(id, now);
+                    }
+                }
+                // What is left waits for a position.
+                Poll::Ready(Ok(())) => state.queue(id),
+                Poll::Ready(Err(_)) => state.disconnect(id, now),
+                Poll::Pending => {
+                    connection.draining = true;
+                    tokio::task::spawn_local(Rc::clone(self).drain(id));
+                }
+            }
+        }
+        state.working = working;
+    }
+
+    /// Waits until the socket of `id` has taken what may leave.
+    async fn drain(self: Rc<Self>, id: ConnId) {
+        std::future::poll_fn(|cx| {
+            let state = &mut *self.state.borrow_mut();
+            let durable = state.service.durable();
+            let Some(connection) = state.get(id) else { return Poll::Ready(()) };
+            let sent = connection.send(self.clock.now(), durable, cx);
+            if sent.is_pending() {
+                connection.drainer = Some(cx.waker().clone());
+            }
+            match std::task::ready!(sent) {
+                Ok(()) => {
+                    connection.draining = false;
+                    state.queue(id);
+                }
+                Err(_) => state.disconnect(id, self.clock.now()),
+            }
+            Poll::Ready(())
+        })
+        .await;
+        self.wake.notify_one();
+    }
+}
+
+/// Runs [`Hub::flush`] whenever something has been executed or made durable.
+pub(super) async fn flush_when_woken<W: AsyncWrite + Unpin + 'static, S: Service>(hub: Rc<Hub<W, S>>) {
+    loop {
+        hub.wake.notified().await;
+        hub.flush();
+    }
+}
+
+impl<W: AsyncWrite + Unpin, S: Service> State<W, S> {
+    fn get(&mut self, id: ConnId) -> Option<&mut Connection<W>> {
+        self.connections.get_mut(id.slot).filter(|connection| connection.serial == id.serial)
+    }
+
+    fn ids(&self) -> Vec<ConnId> {
+        self.connections.iter().map(|(slot, connection)| ConnId { slot, serial: connection.serial }).collect()
+    }
+
+    fn queue(&mut self, id: ConnId) {
+        if let Some(connection) = self.get(id)
+            && !connection.queued
+        {
+            connection.queued = true;
+            self.unsent.push(id);
+        }
+    }
+
+    fn disconnect(&mut self, id: ConnId, now: Now) {
+        if self.get(id).is_none() {
+            return;
+        }
+        let connection = self.connections.remove(id.slot);
+        for waiting in [connection.reader, connection.drainer].into_iter().flatten() {
+            waiting.wake();
+        }
+        self.service.disconnected(now, id);
+    }
+
+    fn execute_one(
+        &mut self,
+        clock: &Clock,
+        now: &mut Now,
+        id: ConnId,
+        request: &Request<'_>,
+        shutdown: &Notify,
+    ) -> Reading {
+        let connection = &mut self.connections[id.slot];
+        let flow = self.service.call(*now, id, request, &mut connection.replies);
+        match flow {
+            Flow::Continue => {}
+            Flow::Block => connection.blocked = true,
+            Flow::Close => connection.closing = true,
+        }
+        let unsent = connection.replies.len() - connection.sent;
+        let uptime = clock.uptime();
+        self.service.took(*now, id, request, uptime.saturating_sub(now.uptime));
+        now.uptime = uptime;
+        if !self.service.effects().is_empty() {
+            self.apply_effects(*now, shutdown);
+        }
+        if unsent > self.service.max_unsent_bytes(id) {
+            tracing::warn!(connection = id.serial, unsent_bytes = unsent, "closed: it does not read its replies");
+            self.disconnect(id, *now);
+        }
+        match self.get(id) {
+            None => Reading::Over,
+            Some(connection) if connection.blocked || connection.closing => Reading::Blocked,
+            Some(_) => Reading::On,
+        }
+    }
+
+    fn apply_effects(&mut self, now: Now, shutdown: &Notify) {
+        while let Some(effect) = self.service.effects().pop_front() {
+            match effect {
+                Effect::Send(id, bytes) => self.send_to(id, &bytes, now),
+                Effect::Resume(id) => {
+                    if let Some(connection) = self.get(id) {
+                        connection.blocked = false;
+                        if let Some(reader) = &connection.reader {
+                            reader.wake_by_ref();
+                        }
+                    }
+                }
+                Effect::Close(id) => {
+                    if let Some(connection) = self.get(id) {
+                        connection.closing = true;
+                        self.queue(id);
+                    }
+                }
+                Effect::Kill(id) => self.disconnect(id, now),
+                Effect::Abandon(position) => {
+                    for id in self.ids() {
+                        if self.get(id).is_some_and(|connection| connection.waits_beyond(position)) {
+                            self.disconnect(id, now);
+                        }
+                    }
+                }
+                Effect::Shutdown => shutdown.notify_one(),
+            }
+        }
+    }
+
+    fn send_to(&mut self, id: ConnId, bytes: &[u8], now: Now) {
+        let position = self.service.position();
+        let limit = self.service.max_unsent_bytes(id);
+        let Some(connection) = self.get(id) else { return };
+        if connection.replies.len() - connection.sent + bytes.len() > limit {
+            tracing::warn!(connection = id.serial, "closed: it does not read what it subscribed to");
+            self.disconnect(id, now);
+            return;
+        }
+        connection.replies.raw(bytes);
+        connection.hold(position);
+        self.queue(id);
+    }
+
+    fn close_idle(&mut self, now: Now) {
+        let Some(timeout) = self.service.limits().idle_timeout else { return };
+        for id in self.ids() {
+            let idle = self.get(id).is_some_and(|connection| {
+                !connection.blocked && now.uptime.saturating_sub(connection.last_active) > timeout
+            });
+            if idle && !self.service.listens(id) {
+                tracing::debug!(connection = id.serial, "closed: idle");
+                self.disconnect(id, now);
+            }
+        }
+    }
+}
+
+impl<W: AsyncWrite + Unpin> Connection<W> {
+    fn is_sent(&self) -> bool {
+        self.sent == self.replies.len()
+    }
+
+    /// What has been added to the replies since the last hold waits for `position`.
+    fn hold(&mut self, position: u64) {
+        let end = self.replies.len();
+        match self.holds.back_mut() {
+            Some((held, _)) if *held == end => {}
+            Some((held, waits_for)) if *waits_for == position => *held = end,
+            _ if end == self.sent => {}
+            _ => self.holds.push_back((end, position)),
+        }
+    }
+
+    fn waits_beyond(&self, position: u64) -> bool {
+        // The last one may wait for less: a read's reply behind a write's waits for nothing under most policies.
+        self.holds.iter().any(|(_, waits_for)| *waits_for > position)
+    }
+
+    /// Writes what may leave; ready when that has been taken, pending when the socket is full.
+    fn send(&mut self, now: Now, durable: u64, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        let mut may_leave = self.sent;
+        while let Some((end, position)) = self.holds.front().copied() {
+            if position > durable {
+                break;
+            }
+            may_leave = end;
+            self.holds.pop_front();
+        }
+        let full = loop {
+            if self.sent == may_leave {
+                break false;
+            }
+            match Pin::new(&mut self.write).poll_write(cx, &self.replies.bytes()[self.sent..may_leave]) {
+                Poll::Ready(Ok(0)) => return Poll::Ready(Err(std::io::ErrorKind::WriteZero.into())),
+                Poll::Ready(Ok(written)) => {
+                    self.sent += written;
+                    self.last_active = now.uptime;
+                }
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                Poll::Pending => break true,
+            }
+        };
+        if full {
+            // What may leave and could not: it is past its wait.
+            self.holds.push_front((may_leave, 0));
+        }
+        self.forget_sent();
+        if full { Poll::Pending } else { Poll::Ready(Ok(())) }
+    }
+
+    /// Frees the front of the buffer, when it is all of it or much.
+    fn forget_sent(&mut self) {
+        if self.is_sent() || self.sent > KEPT_BUFFER_BYTES {
+            self.replies.consume(self.sent);
+            for (end, _) in &mut self.holds {
+                *end -= self.sent;
+            }
+            self.sent = 0;
+        }
+    }
+}
