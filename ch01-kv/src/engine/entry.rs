@@ -1,0 +1,198 @@
+//! What the table holds for one key: sixteen bytes that lead to the key, its value, its deadline and its last use.
+//!
+//! A cache holds mostly small strings, and memory is what limits it: a separate allocation for the key, the value and the
+//! object around them costs as much as they hold. Here a string lies in one allocation with its key:
+//!
+//! ```text
+//!   byte  0      4        6                14
+//!         ├──────┼────────┼────────────────┼─────┼───────┤
+//!         │ last │ length │ deadline, ms   │ key │ value │
+//!         │ use  │ of key │ (where it has) │     │       │
+//!         └──────┴────────┴────────────────┴─────┴───────┘
+//!           u32    15 bits and 1 bit: has a deadline; little-endian
+//! ```
+//!
+//! Everything else (collections, and strings that are long or grow) has an [`Object`].
+
+use super::eviction::LruClock;
+use super::types::UnixMillis;
+use super::value::{Value, ValueRef};
+
+/// The longest key that a packed entry can have, in bytes: its length has 15 bits.
+const MAX_PACKED_KEY_BYTES: usize = (1 << 15) - 1;
+
+/// The longest value that is packed, in bytes. A longer one is worth an allocation that it need not share.
+const MAX_PACKED_VALUE_BYTES: usize = 64 << 10;
+
+const HAS_DEADLINE: u16 = 1 << 15;
+const KEY_LEN_AT: usize = 4;
+const DEADLINE_AT: usize = 6;
+const DEADLINE_BYTES: usize = 8;
+
+/// What an entry costs beside its own allocation: its place in the table, whose load is about a half on average.
+const PLACE_BYTES: usize = 32;
+
+/// A key with all that belongs to it.
+#[derive(Debug)]
+pub enum Entry {
+    /// A string beside its key, laid out as the module's picture shows.
+    Packed(Box<[u8]>),
+    /// Anything.
+    Object(Box<Object>),
+}
+
+/// An entry whose value lies elsewhere.
+#[derive(Debug)]
+pub struct Object {
+    key: Box<[u8]>,
+    last_use: LruClock,
+    deadline: Option<UnixMillis>,
+    /// The value.
+    pub value: Value,
+}
+
+impl Entry {
+    /// An entry for a string, packed if it fits.
+    pub fn string(key: &[u8], value: &[u8], deadline: Option<UnixMillis>, now: LruClock) -> Self {
+        if key.len() > MAX_PACKED_KEY_BYTES || value.len() > MAX_PACKED_VALUE_BYTES {
+            return Self::object(key, Value::Str(value.to_vec()), deadline, now);
+        }
+        let key_at = DEADLINE_AT + if deadline.is_some() { DEADLINE_BYTES } else { 0 };
+        let mut packed = Vec::with_capacity(key_at + key.len() + value.len());
+        packed.extend_from_slice(&now.0.to_le_bytes());
+        let length = key.len() as u16 | if deadline.is_some() { HAS_DEADLINE } else { 0 };
+        packed.extend_from_slice(&length.to_le_bytes());
+        if let Some(UnixMillis(deadline)) = deadline {
+            packed.extend_from_slice(&deadline.to_le_bytes());
+        }
+        packed.extend_from_slice(key);
+        packed.extend_from_slice(value);
+        Self::Packed(packed.into_boxed_slice())
+    }
+
+    /// An entry for any value.
+    pub fn object(key: &[u8], value: Value, deadline: Option<UnixMillis>, now: LruClock) -> Self {
+        Self::Object(Box::new(Object { key: key.into(), last_use: now, deadline, value }))
+    }
+
+    /// The key.
+    #[inline]
+    pub fn key(&self) -> &[u8] {
+        match self {
+            Self::Packed(packed) => {
+                let (key_at, key_len) = packed_key(packed);
+                &packed[key_at..key_at + key_len]
+            }
+            Self::Object(object) => &object.key,
+        }
+    }
+
+    /// The value.
+    #[inline]
+    pub fn value(&self) -> ValueRef<'_> {
+        match self {
+            Self::Packed(packed) => {
+                let (key_at, key_len) = packed_key(packed);
+                ValueRef::Str(&packed[key_at + key_len..])
+            }
+            Self::Object(object) => object.value.view(),
+        }
+    }
+
+    /// When it expires, if ever.
+    #[inline]
+    pub fn deadline(&self) -> Option<UnixMillis> {
+        match self {
+            Self::Packed(packed) if packed[KEY_LEN_AT + 1] & 0x80 == 0 => None,
+            Self::Packed(packed) => {
+                let bytes = packed[DEADLINE_AT..][..DEADLINE_BYTES].try_into().expect("a deadline is eight bytes");
+                Some(UnixMillis(u64::from_le_bytes(bytes)))
+            }
+            Self::Object(object) => object.deadline,
+        }
+    }
+
+    /// When it was last used.
+    pub fn last_use(&self) -> LruClock {
+        match self {
+            Self::Packed(packed) => {
+                LruClock(u32::from_le_bytes(packed[..KEY_LEN_AT].try_into().expect("a clock is four bytes")))
+            }
+            Self::Object(object) => object.last_use,
+        }
+    }
+
+    /// Notes that it is used now.
+    #[inline]
+    pub fn touch(&mut self, now: LruClock) {
+        match self {
+            Self::Packed(packed) => packed[..KEY_LEN_AT].copy_from_slice(&now.0.to_le_bytes()),
+            Self::Object(object) => object.last_use = now,
+        }
+    }
+
+    /// Replaces a packed string by one of the same length, in place; false when the entry is not of that form.
+    #[inline]
+    pub fn overwrite(&mut self, value: &[u8]) -> bool {
+        let Self::Packed(packed) = self else { return false };
+        let (key_at, key_len) = packed_key(packed);
+        let place = &mut packed[key_at + key_len..];
+        let fits = place.len() == value.len();
+        if fits {
+            place.copy_from_slice(value);
+        }
+        fits
+    }
+
+    /// Gives it another deadline, or none.
+    pub fn set_deadline(&mut self, deadline: Option<UnixMillis>) {
+        match self {
+            Self::Object(object) => object.deadline = deadline,
+            Self::Packed(packed) => {
+                if let (true, Some(UnixMillis(deadline))) = (packed[KEY_LEN_AT + 1] & 0x80 != 0, deadline) {
+                    packed[DEADLINE_AT..][..DEADLINE_BYTES].copy_from_slice(&deadline.to_le_bytes());
+                    return;
+                }
+                let ValueRef::Str(value) = self.value() else { unreachable!("a packed value is a string") };
+                *self = Self::string(self.key(), value, deadline, self.last_use());
+            }
+        }
+    }
+
+    /// The value in a form that can be changed in place: a packed string is unpacked.
+    pub fn value_mut(&mut self) -> &mut Value {
+        if let Self::Packed(_) = self {
+            *self = Self::object(self.key(), self.value().to_value(), self.deadline(), self.last_use());
+        }
+        match self {
+            Self::Object(object) => &mut object.value,
+            Self::Packed(_) => unreachable!("it has just been unpacked"),
+        }
+    }
+
+    /// The value, moved out.
+    pub fn into_value(self) -> Value {
+        match self {
+            Self::Object(object) => object.value,
+            Self::Packed(_) => self.value().to_value(),
+        }
+    }
+
+    /// What it takes, in bytes, about: allocators round up to 16.
+    #[inline]
+    pub fn bytes(&self) -> usize {
+        let allocated = match self {
+            Self::Packed(packed) => packed.len(),
+            Self::Object(object) => size_of::<Object>() + object.key.len() + object.value.bytes(),
+        };
+        allocated.next_multiple_of(16) + PLACE_BYTES
+    }
+}
+
+/// Where the key of a packed entry begins, and its length.
+#[inline]
+fn packed_key(packed: &[u8]) -> (usize, usize) {
+    let length = u16::from_le_bytes([packed[KEY_LEN_AT], packed[KEY_LEN_AT + 1]]);
+    let key_at = DEADLINE_AT + if length & HAS_DEADLINE != 0 { DEADLINE_BYTES } else { 0 };
+    (key_at, usize::from(length & !HAS_DEADLINE))
+}

@@ -1,0 +1,147 @@
+//! The pops that wait: of lists and of sorted sets.
+//!
+//! A handler never waits itself. It takes what is there; when nothing is, it leaves word which keys it waits for
+//! ([`Context::wait_for`]) and changes nothing, and runs again from the start once one of them has changed. What goes to
+//! the log is the pop that does not wait: a log is replayed by nobody who could be waited for.
+
+use std::time::Duration;
+
+use common::resp::Request;
+use common::resp::table::{Flags, Keys};
+
+use super::super::args::timeout;
+use super::super::context::{Block, Command, Context, DataHandler, Handler};
+use super::super::error::CommandError;
+use super::lists::{self, End};
+use super::shared;
+use super::zset_pops::{self, Extreme};
+
+type Outcome = Result<(), CommandError>;
+
+fn wait<'k>(cx: &mut Context<'_>, keys: impl IntoIterator<Item = &'k [u8]>, timeout: Option<Duration>) {
+    let keys = keys.into_iter().map(Box::from).collect();
+    cx.wait_for(Block { keys, timeout, null_array: true });
+}
+
+/// The keys of `BLPOP key [key ...] timeout`, and the timeout.
+fn keys_and_timeout<'a>(request: &Request<'a>) -> Result<(Vec<&'a [u8]>, Option<Duration>), CommandError> {
+    let last = request.len() - 1;
+    let timeout = timeout(request.arg(last))?;
+    Ok((request.args(1).take(last - 1).collect(), timeout))
+}
+
+fn pop_list(cx: &mut Context<'_>, request: &Request<'_>, end: End) -> Outcome {
+    let (keys, timeout) = keys_and_timeout(request)?;
+    for &key in &keys {
+        let Some(element) = lists::pop_one(cx.db, key, end)? else { continue };
+        cx.replies.array(2);
+        cx.replies.bulk(key);
+        cx.replies.bulk(&element);
+        cx.log_as(&[end.pop_command().as_bytes(), key]);
+        return Ok(());
+    }
+    wait(cx, keys, timeout);
+    Ok(())
+}
+
+fn blmove(cx: &mut Context<'_>, request: &Request<'_>) -> Outcome {
+    let from = End::parse(request.arg(3)).ok_or(CommandError::Syntax)?;
+    let to = End::parse(request.arg(4)).ok_or(CommandError::Syntax)?;
+    let timeout = timeout(request.arg(5))?;
+    let (source, destination) = (request.arg(1), request.arg(2));
+    if shift(cx, (source, from), (destination, to), timeout)? {
+        cx.log_as(&[b"LMOVE", source, destination, from.word().as_bytes(), to.word().as_bytes()]);
+    }
+    Ok(())
+}
+
+fn brpoplpush(cx: &mut Context<'_>, request: &Request<'_>) -> Outcome {
+    let timeout = timeout(request.arg(3))?;
+    let (source, destination) = (request.arg(1), request.arg(2));
+    if shift(cx, (source, End::Right), (destination, End::Left), timeout)? {
+        cx.log_as(&[b"RPOPLPUSH", source, destination]);
+    }
+    Ok(())
+}
+
+/// Takes an element from list to list, and answers with it; false when it waits for one.
+fn shift(
+    cx: &mut Context<'_>,
+    from: (&[u8], End),
+    to: (&[u8], End),
+    timeout: Option<Duration>,
+) -> Result<bool, CommandError> {
+    if let Some(element) = lists::shift(cx.db, from, to)? {
+        cx.replies.bulk(&element);
+        return Ok(true);
+    }
+    if cx.may_block {
+        wait(cx, [from.0], timeout);
+    } else {
+        // In a transaction these two answer with a null, and with a null array after a timeout.
+        cx.replies.null();
+    }
+    Ok(false)
+}
+
+fn blmpop(cx: &mut Context<'_>, request: &Request<'_>) -> Outcome {
+    let wanted = shared::pop_request(request, 2, End::parse)?;
+    let timeout = timeout(request.arg(1))?;
+    if !lists::pop_from_first(cx, &wanted)? {
+        wait(cx, wanted.keys, timeout);
+    }
+    Ok(())
+}
+
+fn pop_zset(cx: &mut Context<'_>, request: &Request<'_>, extreme: Extreme) -> Outcome {
+    let (keys, timeout) = keys_and_timeout(request)?;
+    for &key in &keys {
+        let popped = zset_pops::pop(cx.db, key, extreme, 1)?;
+        let Some((member, score)) = popped.first() else { continue };
+        cx.replies.array(3);
+        cx.replies.bulk(key);
+        cx.replies.bulk(member);
+        cx.replies.double(*score);
+        cx.log_as(&[extreme.pop_command().as_bytes(), key]);
+        return Ok(());
+    }
+    wait(cx, keys, timeout);
+    Ok(())
+}
+
+fn bzmpop(cx: &mut Context<'_>, request: &Request<'_>) -> Outcome {
+    let wanted = shared::pop_request(request, 2, Extreme::parse)?;
+    let timeout = timeout(request.arg(1))?;
+    if !zset_pops::pop_from_first(cx, &wanted)? {
+        wait(cx, wanted.keys, timeout);
+    }
+    Ok(())
+}
+
+const fn list(name: &'static str, arity: i32, flags: Flags, keys: Keys, handler: DataHandler) -> Command {
+    Command { name, arity, flags, keys, group: "list", handler: Handler::Data(handler), subcommands: &[] }
+}
+
+const fn zset(name: &'static str, arity: i32, flags: Flags, keys: Keys, handler: DataHandler) -> Command {
+    Command { group: "sorted-set", ..list(name, arity, flags, keys, handler) }
+}
+
+const WAIT: Flags = Flags::WRITE.and(Flags::BLOCKING);
+const SINGLE: Flags = WAIT.and(Flags::NOSCRIPT);
+const SHIFT: Flags = SINGLE.and(Flags::DENYOOM);
+const FAST: Flags = SINGLE.and(Flags::FAST);
+const MULTI: Flags = WAIT.and(Flags::MOVABLE_KEYS);
+const ALL_BUT_LAST: Keys = Keys::Range { first: 1, last: -2, step: 1 };
+const COUNTED: Keys = Keys::Counted { destination: None, count_at: 2 };
+
+/// The rows of both families.
+pub static COMMANDS: &[Command] = &[
+    list("blpop", -3, SINGLE, ALL_BUT_LAST, |cx, request| pop_list(cx, request, End::Left)),
+    list("brpop", -3, SINGLE, ALL_BUT_LAST, |cx, request| pop_list(cx, request, End::Right)),
+    list("blmove", 6, SHIFT, Keys::FIRST_TWO, blmove),
+    list("brpoplpush", 4, SHIFT, Keys::FIRST_TWO, brpoplpush),
+    list("blmpop", -5, MULTI, COUNTED, blmpop),
+    zset("bzpopmin", -3, FAST, ALL_BUT_LAST, |cx, request| pop_zset(cx, request, Extreme::Lowest)),
+    zset("bzpopmax", -3, FAST, ALL_BUT_LAST, |cx, request| pop_zset(cx, request, Extreme::Highest)),
+    zset("bzmpop", -5, MULTI, COUNTED, bzmpop),
+];

@@ -1,0 +1,236 @@
+//! Commands on whole databases: selecting, counting, emptying, moving between them.
+
+use common::resp::server::{ConnId, Flow, Now};
+use common::resp::table::{Flags, Keys};
+use common::resp::{Replies, Request};
+
+use crate::engine::eviction::LruClock;
+use crate::engine::types::UnixMillis;
+use crate::protocol::args;
+use crate::protocol::context::{Command, Handler};
+use crate::protocol::error::CommandError;
+use crate::protocol::service::Kv;
+
+/// Executes again what the log says about databases; `selected` is the one that its commands are about.
+pub fn replay(kv: &mut Kv, selected: &mut usize, name: &str, request: &Request<'_>) -> Result<(), String> {
+    let db = |kv: &Kv, at: usize| index(kv, request.arg(at)).map_err(|error| error.to_string());
+    match name {
+        "select" => *selected = db(kv, 1)?,
+        "flushdb" => kv.dbs[*selected].clear(),
+        "flushall" => kv.dbs.iter_mut().for_each(crate::engine::keyspace::Db::clear),
+        "swapdb" => {
+            let (one, other) = (db(kv, 1)?, db(kv, 2)?);
+            kv.swap_databases(one, other);
+        }
+        "move" => {
+            let to = db(kv, 2)?;
+            move_between(kv, *selected, to, request.arg(1));
+        }
+        "copy" => {
+            let copy = Copy::parse(kv, *selected, request).map_err(|error| error.to_string())?;
+            copy_between(kv, *selected, &copy, request);
+        }
+        // A group of the log is applied whole or not at all: what a transaction needs of it.
+        "multi" | "exec" => {}
+        _ => return Err(format!("'{name}' does not belong in a log")),
+    }
+    Ok(())
+}
+
+fn index(kv: &Kv, arg: &[u8]) -> Result<usize, CommandError> {
+    let number = args::integer(arg)?;
+    usize::try_from(number)
+        .ok()
+        .filter(|number| *number < kv.dbs.len())
+        .ok_or(CommandError::text("ERR DB index is out of range"))
+}
+
+fn select(
+    kv: &mut Kv,
+    _now: Now,
+    conn: ConnId,
+    request: &Request<'_>,
+    replies: &mut Replies,
+) -> Result<Flow, CommandError> {
+    kv.session(conn).db = index(kv, request.arg(1))?;
+    replies.simple("OK");
+    Ok(Flow::Continue)
+}
+
+fn dbsize(
+    kv: &mut Kv,
+    _now: Now,
+    conn: ConnId,
+    _request: &Request<'_>,
+    replies: &mut Replies,
+) -> Result<Flow, CommandError> {
+    let db = kv.session(conn).db;
+    replies.integer(kv.dbs[db].len() as i64);
+    Ok(Flow::Continue)
+}
+
+/// The option of the two commands that empty databases. Both ways are the same here.
+fn check_flush_option(request: &Request<'_>) -> Result<(), CommandError> {
+    let fits = request.len() == 1 || request.len() == 2 && (request.is(1, "async") || request.is(1, "sync"));
+    if fits { Ok(()) } else { Err(CommandError::Syntax) }
+}
+
+fn flushdb(
+    kv: &mut Kv,
+    _now: Now,
+    conn: ConnId,
+    request: &Request<'_>,
+    replies: &mut Replies,
+) -> Result<Flow, CommandError> {
+    check_flush_option(request)?;
+    let db = kv.session(conn).db;
+    kv.dbs[db].clear();
+    kv.record_server_change(db, request);
+    replies.simple("OK");
+    Ok(Flow::Continue)
+}
+
+fn flushall(
+    kv: &mut Kv,
+    _now: Now,
+    conn: ConnId,
+    request: &Request<'_>,
+    replies: &mut Replies,
+) -> Result<Flow, CommandError> {
+    check_flush_option(request)?;
+    let db = kv.session(conn).db;
+    kv.dbs.iter_mut().for_each(crate::engine::keyspace::Db::clear);
+    kv.record_server_change(db, request);
+    replies.simple("OK");
+    Ok(Flow::Continue)
+}
+
+fn swapdb(
+    kv: &mut Kv,
+    _now: Now,
+    conn: ConnId,
+    request: &Request<'_>,
+    replies: &mut Replies,
+) -> Result<Flow, CommandError> {
+    let parse = |arg, which: &'static str| {
+        args::integer(arg).map_err(|_| CommandError::text(which)).and_then(|_| index(kv, arg))
+    };
+    let one = parse(request.arg(1), "ERR invalid first DB index")?;
+    let other = parse(request.arg(2), "ERR invalid second DB index")?;
+    if one != other {
+        kv.swap_databases(one, other);
+        let db = kv.session(conn).db;
+        kv.record_server_change(db, request);
+    }
+    replies.simple("OK");
+    Ok(Flow::Continue)
+}
+
+/// `MOVE` is a command on two databases, and so on the server; its key may be due in either.
+fn move_key(
+    kv: &mut Kv,
+    now: Now,
+    conn: ConnId,
+    request: &Request<'_>,
+    replies: &mut Replies,
+) -> Result<Flow, CommandError> {
+    let from = kv.session(conn).db;
+    let to = index(kv, request.arg(2))?;
+    if from == to {
+        return Err(CommandError::text("ERR source and destination objects are the same"));
+    }
+    let unix = UnixMillis(now.unix_ms);
+    for db in [from, to] {
+        kv.dbs[db].set_clock(LruClock::at(unix));
+        kv.expire_if_due(db, request.arg(1), unix);
+    }
+    let moved = move_between(kv, from, to, request.arg(1));
+    if moved {
+        kv.record_server_change(from, request);
+    }
+    replies.integer(i64::from(moved));
+    Ok(Flow::Continue)
+}
+
+fn move_between(kv: &mut Kv, from: usize, to: usize, key: &[u8]) -> bool {
+    if kv.dbs[to].contains(key) {
+        return false;
+    }
+    let Some((value, deadline)) = kv.dbs[from].take(key) else { return false };
+    kv.dbs[to].put(key, value, deadline);
+    true
+}
+
+/// What `COPY` is asked for.
+struct Copy {
+    to_db: usize,
+    replace: bool,
+}
+
+impl Copy {
+    fn parse(kv: &Kv, from_db: usize, request: &Request<'_>) -> Result<Self, CommandError> {
+        let mut copy = Self { to_db: from_db, replace: false };
+        let mut at = 3;
+        while at < request.len() {
+            if request.is(at, "replace") {
+                copy.replace = true;
+            } else if request.is(at, "db") && at + 1 < request.len() {
+                at += 1;
+                copy.to_db = index(kv, request.arg(at))?;
+            } else {
+                return Err(CommandError::Syntax);
+            }
+            at += 1;
+        }
+        if copy.to_db == from_db && request.arg(1) == request.arg(2) {
+            return Err(CommandError::text("ERR source and destination objects are the same"));
+        }
+        Ok(copy)
+    }
+}
+
+/// `COPY` may name another database, and so is a command on the server, as [`move_key`] is.
+fn copy_key(
+    kv: &mut Kv,
+    now: Now,
+    conn: ConnId,
+    request: &Request<'_>,
+    replies: &mut Replies,
+) -> Result<Flow, CommandError> {
+    let from = kv.session(conn).db;
+    let copy = Copy::parse(kv, from, request)?;
+    let unix = UnixMillis(now.unix_ms);
+    for (db, key) in [(from, request.arg(1)), (copy.to_db, request.arg(2))] {
+        kv.dbs[db].set_clock(LruClock::at(unix));
+        kv.expire_if_due(db, key, unix);
+    }
+    let copied = copy_between(kv, from, &copy, request);
+    if copied {
+        kv.record_server_change(from, request);
+    }
+    replies.integer(i64::from(copied));
+    Ok(Flow::Continue)
+}
+
+fn copy_between(kv: &mut Kv, from: usize, copy: &Copy, request: &Request<'_>) -> bool {
+    let (source, destination) = (request.arg(1), request.arg(2));
+    if !copy.replace && kv.dbs[copy.to_db].contains(destination) {
+        return false;
+    }
+    let Some(entry) = kv.dbs[from].peek(source) else { return false };
+    let (value, deadline) = (entry.value().to_value(), entry.deadline());
+    kv.dbs[copy.to_db].put(destination, value, deadline);
+    true
+}
+
+/// The family.
+#[rustfmt::skip]
+pub static COMMANDS: &[Command] = &[
+    Command { name: "copy", arity: -3, flags: Flags::WRITE.and(Flags::DENYOOM), keys: Keys::FIRST_TWO, group: "generic", handler: Handler::Server(copy_key), subcommands: &[] },
+    Command { name: "dbsize", arity: 1, flags: Flags::READONLY.and(Flags::FAST), keys: Keys::None, group: "server", handler: Handler::Server(dbsize), subcommands: &[] },
+    Command { name: "flushall", arity: -1, flags: Flags::WRITE, keys: Keys::None, group: "server", handler: Handler::Server(flushall), subcommands: &[] },
+    Command { name: "flushdb", arity: -1, flags: Flags::WRITE, keys: Keys::None, group: "server", handler: Handler::Server(flushdb), subcommands: &[] },
+    Command { name: "move", arity: 3, flags: Flags::WRITE.and(Flags::FAST), keys: Keys::FIRST, group: "generic", handler: Handler::Server(move_key), subcommands: &[] },
+    Command { name: "select", arity: 2, flags: Flags::LOADING.and(Flags::STALE).and(Flags::FAST), keys: Keys::None, group: "connection", handler: Handler::Server(select), subcommands: &[] },
+    Command { name: "swapdb", arity: 3, flags: Flags::WRITE.and(Flags::FAST), keys: Keys::None, group: "server", handler: Handler::Server(swapdb), subcommands: &[] },
+];

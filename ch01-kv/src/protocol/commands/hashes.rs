@@ -1,0 +1,208 @@
+//! Commands on hashes.
+
+use common::resp::Request;
+use common::resp::table::{Flags, Keys};
+
+use super::decimal::LongDouble;
+use super::shared;
+use crate::engine::value::Hash;
+use crate::protocol::args;
+use crate::protocol::context::{Command, Context, Handler};
+use crate::protocol::error::CommandError;
+
+fn set_fields(cx: &mut Context<'_>, request: &Request<'_>) -> Result<usize, CommandError> {
+    if !request.len().is_multiple_of(2) {
+        return Err(CommandError::arity(&String::from_utf8_lossy(request.name()).to_ascii_lowercase()));
+    }
+    let created = cx.db.edit_or_create(request.arg(1), |hash: &mut Hash| {
+        (2..request.len()).step_by(2).filter(|at| hash.set(request.arg(*at), request.arg(at + 1))).count()
+    })?;
+    cx.changed((request.len() - 2) / 2);
+    Ok(created)
+}
+
+fn hset(cx: &mut Context<'_>, request: &Request<'_>) -> Result<(), CommandError> {
+    let created = set_fields(cx, request)?;
+    cx.replies.integer(created as i64);
+    Ok(())
+}
+
+fn hmset(cx: &mut Context<'_>, request: &Request<'_>) -> Result<(), CommandError> {
+    set_fields(cx, request)?;
+    cx.replies.simple("OK");
+    Ok(())
+}
+
+fn hsetnx(cx: &mut Context<'_>, request: &Request<'_>) -> Result<(), CommandError> {
+    let (key, field) = (request.arg(1), request.arg(2));
+    let free = cx.db.read::<Hash>(key)?.is_none_or(|hash| hash.get(field).is_none());
+    if free {
+        cx.db.edit_or_create(key, |hash: &mut Hash| hash.set(field, request.arg(3)))?;
+        cx.changed(1);
+    }
+    cx.replies.integer(i64::from(free));
+    Ok(())
+}
+
+fn hget(cx: &mut Context<'_>, request: &Request<'_>) -> Result<(), CommandError> {
+    match cx.db.read::<Hash>(request.arg(1))?.and_then(|hash| hash.get(request.arg(2))) {
+        Some(value) => cx.replies.bulk(value),
+        None => cx.replies.null(),
+    }
+    Ok(())
+}
+
+fn hmget(cx: &mut Context<'_>, request: &Request<'_>) -> Result<(), CommandError> {
+    let hash = cx.db.read::<Hash>(request.arg(1))?;
+    cx.replies.array(request.len() - 2);
+    for field in request.args(2) {
+        match hash.and_then(|hash| hash.get(field)) {
+            Some(value) => cx.replies.bulk(value),
+            None => cx.replies.null(),
+        }
+    }
+    Ok(())
+}
+
+fn hgetall(cx: &mut Context<'_>, request: &Request<'_>) -> Result<(), CommandError> {
+    let hash = cx.db.read::<Hash>(request.arg(1))?;
+    cx.replies.map(hash.map_or(0, Hash::len));
+    for (field, value) in hash.into_iter().flat_map(Hash::iter) {
+        cx.replies.bulk(field);
+        cx.replies.bulk(value);
+    }
+    Ok(())
+}
+
+fn hkeys(cx: &mut Context<'_>, request: &Request<'_>) -> Result<(), CommandError> {
+    let hash = cx.db.read::<Hash>(request.arg(1))?;
+    cx.replies.array(hash.map_or(0, Hash::len));
+    hash.into_iter().flat_map(Hash::iter).for_each(|(field, _)| cx.replies.bulk(field));
+    Ok(())
+}
+
+fn hvals(cx: &mut Context<'_>, request: &Request<'_>) -> Result<(), CommandError> {
+    let hash = cx.db.read::<Hash>(request.arg(1))?;
+    cx.replies.array(hash.map_or(0, Hash::len));
+    hash.into_iter().flat_map(Hash::iter).for_each(|(_, value)| cx.replies.bulk(value));
+    Ok(())
+}
+
+fn hdel(cx: &mut Context<'_>, request: &Request<'_>) -> Result<(), CommandError> {
+    let removed =
+        cx.db.edit(request.arg(1), |hash: &mut Hash| request.args(2).filter(|field| hash.remove(field)).count())?;
+    let removed = removed.unwrap_or(0);
+    cx.changed(removed);
+    cx.replies.integer(removed as i64);
+    Ok(())
+}
+
+fn hlen(cx: &mut Context<'_>, request: &Request<'_>) -> Result<(), CommandError> {
+    let len = cx.db.read::<Hash>(request.arg(1))?.map_or(0, Hash::len);
+    cx.replies.integer(len as i64);
+    Ok(())
+}
+
+fn hstrlen(cx: &mut Context<'_>, request: &Request<'_>) -> Result<(), CommandError> {
+    let len = cx.db.read::<Hash>(request.arg(1))?.and_then(|hash| hash.get(request.arg(2))).map_or(0, <[u8]>::len);
+    cx.replies.integer(len as i64);
+    Ok(())
+}
+
+fn hexists(cx: &mut Context<'_>, request: &Request<'_>) -> Result<(), CommandError> {
+    let found = cx.db.read::<Hash>(request.arg(1))?.is_some_and(|hash| hash.get(request.arg(2)).is_some());
+    cx.replies.integer(i64::from(found));
+    Ok(())
+}
+
+fn hincrby(cx: &mut Context<'_>, request: &Request<'_>) -> Result<(), CommandError> {
+    let (key, field) = (request.arg(1), request.arg(2));
+    let increment = args::integer(request.arg(3))?;
+    let old = match cx.db.read::<Hash>(key)?.and_then(|hash| hash.get(field)) {
+        Some(value) => {
+            common::resp::parse_integer(value).ok_or(CommandError::text("ERR hash value is not an integer"))?
+        }
+        None => 0,
+    };
+    let new = old.checked_add(increment).ok_or(CommandError::Overflow)?;
+    cx.db.edit_or_create(key, |hash: &mut Hash| hash.set(field, new.to_string().as_bytes()))?;
+    cx.changed(1);
+    cx.replies.integer(new);
+    Ok(())
+}
+
+fn hincrbyfloat(cx: &mut Context<'_>, request: &Request<'_>) -> Result<(), CommandError> {
+    let (key, field) = (request.arg(1), request.arg(2));
+    let increment = LongDouble::parse(request.arg(3)).ok_or(CommandError::NotAFloat)?;
+    if !increment.is_finite() {
+        return Err(CommandError::text("ERR value is NaN or Infinity"));
+    }
+    let old = cx.db.read::<Hash>(key)?.and_then(|hash| hash.get(field)).unwrap_or(b"0");
+    let old = LongDouble::parse(old).ok_or(CommandError::text("ERR hash value is not a float"))?;
+    let new = old.plus(increment).ok_or(CommandError::text("ERR increment would produce NaN or Infinity"))?.to_string();
+    cx.db.edit_or_create(key, |hash: &mut Hash| hash.set(field, new.as_bytes()))?;
+    cx.log_as(&[b"HSET", key, field, new.as_bytes()]);
+    cx.replies.bulk(new.as_bytes());
+    Ok(())
+}
+
+fn hrandfield(cx: &mut Context<'_>, request: &Request<'_>) -> Result<(), CommandError> {
+    let count = request.get(2).map(shared::draw_count).transpose()?;
+    let with_values = match request.len() {
+        2 | 3 => false,
+        4 if request.is(3, "withvalues") => true,
+        _ => return Err(CommandError::Syntax),
+    };
+    if with_values && count.is_some_and(|count| count > i64::MAX / 2) {
+        return Err(CommandError::text("ERR value is out of range"));
+    }
+    let resp3 = cx.is_resp3();
+    let hash = cx.db.read::<Hash>(request.arg(1))?;
+    let Some(count) = count else {
+        match hash.and_then(|hash| hash.at(cx.random.below(hash.len()))) {
+            Some((field, _)) => cx.replies.bulk(field),
+            None => cx.replies.null(),
+        }
+        return Ok(());
+    };
+    let Some(hash) = hash else {
+        cx.replies.array(0);
+        return Ok(());
+    };
+    let bytes_at = |index| hash.at(index).map_or(0, |(field, value)| field.len() + value.len());
+    let drawn = shared::draw(cx.random, hash.len(), count, bytes_at)?;
+    cx.replies.array(if with_values && !resp3 { 2 * drawn.len() } else { drawn.len() });
+    for (field, value) in drawn.into_iter().filter_map(|index| hash.at(index)) {
+        if with_values && resp3 {
+            cx.replies.array(2);
+        }
+        cx.replies.bulk(field);
+        if with_values {
+            cx.replies.bulk(value);
+        }
+    }
+    Ok(())
+}
+
+const WRITE: Flags = Flags::WRITE.and(Flags::DENYOOM).and(Flags::FAST);
+const READ: Flags = Flags::READONLY.and(Flags::FAST);
+
+/// The family.
+#[rustfmt::skip]
+pub static COMMANDS: &[Command] = &[
+    Command { name: "hdel", arity: -3, flags: Flags::WRITE.and(Flags::FAST), keys: Keys::FIRST, group: "hash", handler: Handler::Data(hdel), subcommands: &[] },
+    Command { name: "hexists", arity: 3, flags: READ, keys: Keys::FIRST, group: "hash", handler: Handler::Data(hexists), subcommands: &[] },
+    Command { name: "hget", arity: 3, flags: READ, keys: Keys::FIRST, group: "hash", handler: Handler::Data(hget), subcommands: &[] },
+    Command { name: "hgetall", arity: 2, flags: Flags::READONLY, keys: Keys::FIRST, group: "hash", handler: Handler::Data(hgetall), subcommands: &[] },
+    Command { name: "hincrby", arity: 4, flags: WRITE, keys: Keys::FIRST, group: "hash", handler: Handler::Data(hincrby), subcommands: &[] },
+    Command { name: "hincrbyfloat", arity: 4, flags: WRITE, keys: Keys::FIRST, group: "hash", handler: Handler::Data(hincrbyfloat), subcommands: &[] },
+    Command { name: "hkeys", arity: 2, flags: Flags::READONLY, keys: Keys::FIRST, group: "hash", handler: Handler::Data(hkeys), subcommands: &[] },
+    Command { name: "hlen", arity: 2, flags: READ, keys: Keys::FIRST, group: "hash", handler: Handler::Data(hlen), subcommands: &[] },
+    Command { name: "hmget", arity: -3, flags: READ, keys: Keys::FIRST, group: "hash", handler: Handler::Data(hmget), subcommands: &[] },
+    Command { name: "hmset", arity: -4, flags: WRITE, keys: Keys::FIRST, group: "hash", handler: Handler::Data(hmset), subcommands: &[] },
+    Command { name: "hrandfield", arity: -2, flags: Flags::READONLY, keys: Keys::FIRST, group: "hash", handler: Handler::Data(hrandfield), subcommands: &[] },
+    Command { name: "hset", arity: -4, flags: WRITE, keys: Keys::FIRST, group: "hash", handler: Handler::Data(hset), subcommands: &[] },
+    Command { name: "hsetnx", arity: 4, flags: WRITE, keys: Keys::FIRST, group: "hash", handler: Handler::Data(hsetnx), subcommands: &[] },
+    Command { name: "hstrlen", arity: 3, flags: READ, keys: Keys::FIRST, group: "hash", handler: Handler::Data(hstrlen), subcommands: &[] },
+    Command { name: "hvals", arity: 2, flags: Flags::READONLY, keys: Keys::FIRST, group: "hash", handler: Handler::Data(hvals), subcommands: &[] },
+];

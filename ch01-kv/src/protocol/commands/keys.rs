@@ -1,0 +1,227 @@
+//! Commands on keys, whatever they hold.
+
+use common::resp::Request;
+use common::resp::table::{Flags, Keys, Subcommand};
+
+use super::glob;
+use crate::engine::entry::Entry;
+use crate::engine::eviction::CLOCK_UNIT_MS;
+use crate::engine::expiry;
+use crate::engine::value::ValueRef;
+use crate::protocol::context::{Command, Context, Handler};
+use crate::protocol::error::CommandError;
+
+/// How often a random key is drawn anew because its deadline has passed.
+const DRAWS: usize = 100;
+
+/// The sizes up to which Redis, by default, packs a collection: clients look at `OBJECT ENCODING` to learn of them.
+const PACKED_ENTRIES: usize = 128;
+const PACKED_HASH_ENTRIES: usize = 512;
+const PACKED_ELEMENT_BYTES: usize = 64;
+const PACKED_INTEGERS: usize = 512;
+const EMBEDDED_BYTES: usize = 44;
+
+fn del(cx: &mut Context<'_>, request: &Request<'_>) -> Result<(), CommandError> {
+    let removed = request.args(1).filter(|key| cx.db.remove(key)).count();
+    cx.changed(removed);
+    cx.replies.integer(removed as i64);
+    Ok(())
+}
+
+fn exists(cx: &mut Context<'_>, request: &Request<'_>) -> Result<(), CommandError> {
+    let found = request.args(1).filter(|key| cx.db.contains(key)).count();
+    cx.replies.integer(found as i64);
+    Ok(())
+}
+
+fn touch(cx: &mut Context<'_>, request: &Request<'_>) -> Result<(), CommandError> {
+    let found = request.args(1).filter(|key| cx.db.get(key).is_some()).count();
+    cx.replies.integer(found as i64);
+    Ok(())
+}
+
+fn type_(cx: &mut Context<'_>, request: &Request<'_>) -> Result<(), CommandError> {
+    cx.replies.simple(cx.db.kind(request.arg(1)).map_or("none", crate::engine::value::Kind::name));
+    Ok(())
+}
+
+fn rename(cx: &mut Context<'_>, request: &Request<'_>) -> Result<(), CommandError> {
+    move_value(cx, request.arg(1), request.arg(2))?;
+    cx.replies.simple("OK");
+    Ok(())
+}
+
+fn renamenx(cx: &mut Context<'_>, request: &Request<'_>) -> Result<(), CommandError> {
+    if !cx.db.contains(request.arg(1)) {
+        return Err(CommandError::NoSuchKey);
+    }
+    let free = !cx.db.contains(request.arg(2));
+    if free {
+        move_value(cx, request.arg(1), request.arg(2))?;
+    }
+    cx.replies.integer(i64::from(free));
+    Ok(())
+}
+
+fn move_value(cx: &mut Context<'_>, from: &[u8], to: &[u8]) -> Result<(), CommandError> {
+    let (value, deadline) = cx.db.take(from).ok_or(CommandError::NoSuchKey)?;
+    cx.db.put(to, value, deadline);
+    cx.changed(1);
+    Ok(())
+}
+
+fn keys(cx: &mut Context<'_>, request: &Request<'_>) -> Result<(), CommandError> {
+    let (pattern, now) = (request.arg(1), cx.now);
+    let mut found: Vec<Box<[u8]>> = Vec::new();
+    cx.db.scan(0, usize::MAX, &mut |entry| {
+        if expiry::visible(entry.deadline(), now) && glob::matches(pattern, entry.key(), false) {
+            found.push(entry.key().into());
+        }
+    });
+    cx.replies.array(found.len());
+    found.iter().for_each(|key| cx.replies.bulk(key));
+    Ok(())
+}
+
+fn randomkey(cx: &mut Context<'_>, _request: &Request<'_>) -> Result<(), CommandError> {
+    for _ in 0..DRAWS {
+        let random = &mut *cx.random;
+        let Some(key) = cx.db.random_key(|limit| random.below(limit)) else { break };
+        if expiry::visible(cx.db.deadline(key).flatten(), cx.now) {
+            cx.replies.bulk(key);
+            return Ok(());
+        }
+    }
+    cx.replies.null();
+    Ok(())
+}
+
+fn object(cx: &mut Context<'_>, request: &Request<'_>) -> Result<(), CommandError> {
+    let row = row("object");
+    let known = super::subcommand(row, request);
+    let Some(known) = known else { return Err(super::subcommand_error(row, request)) };
+    if known.name == "help" {
+        super::reply_help(
+            cx.replies,
+            "OBJECT",
+            &[
+                (
+                    "ENCODING <key>",
+                    "Return the kind of internal representation used in order to store the value associated with a <key>.",
+                ),
+                (
+                    "FREQ <key>",
+                    "Return the access frequency index of the <key>. The returned integer is proportional to the logarithm of the recent access frequency of the key.",
+                ),
+                (
+                    "IDLETIME <key>",
+                    "Return the idle time of the <key>, that is the approximated number of seconds elapsed since the last access to the key.",
+                ),
+                ("REFCOUNT <key>", "Return the number of references of the value associated with the specified <key>."),
+            ],
+        );
+        return Ok(());
+    }
+    let Some(entry) = cx.db.peek(request.arg(2)) else {
+        cx.replies.null();
+        return Ok(());
+    };
+    match known.name {
+        "encoding" => cx.replies.bulk(encoding(entry).as_bytes()),
+        "refcount" => cx.replies.integer(1),
+        "idletime" => {
+            let idle_ms = u64::from(cx.db.idle(request.arg(2)).unwrap_or_default()) * CLOCK_UNIT_MS;
+            cx.replies.integer((idle_ms / 1000) as i64);
+        }
+        _ => {
+            return Err(CommandError::text(
+                "ERR An LFU maxmemory policy is not selected, access frequency not tracked. Please note that when switching \
+                 between policies at runtime LRU and LFU data will take some time to adjust.",
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn encoding(entry: &Entry) -> &'static str {
+    let short = |bytes: &[u8]| bytes.len() <= PACKED_ELEMENT_BYTES;
+    let integer = |bytes: &[u8]| common::resp::parse_integer(bytes).is_some();
+    match entry.value() {
+        ValueRef::Str(value) if value.len() <= 20 && integer(value) => "int",
+        ValueRef::Str(value) if value.len() <= EMBEDDED_BYTES && matches!(entry, Entry::Packed(_)) => "embstr",
+        ValueRef::Str(_) => "raw",
+        ValueRef::List(_) => "quicklist",
+        ValueRef::Hash(hash) if hash.len() <= PACKED_HASH_ENTRIES && hash.iter().all(|(f, v)| short(f) && short(v)) => {
+            "listpack"
+        }
+        ValueRef::Hash(_) | ValueRef::Set(_) if !is_intset(entry.value()) => "hashtable",
+        ValueRef::ZSet(zset) if zset.len() <= PACKED_ENTRIES && zset.iter_from(0).all(|(member, _)| short(member)) => {
+            "listpack"
+        }
+        ValueRef::ZSet(_) => "skiplist",
+        ValueRef::Hash(_) | ValueRef::Set(_) => "intset",
+    }
+}
+
+fn is_intset(value: ValueRef<'_>) -> bool {
+    let ValueRef::Set(set) = value else { return false };
+    set.len() <= PACKED_INTEGERS && set.iter().all(|member| common::resp::parse_integer(member).is_some())
+}
+
+fn memory(cx: &mut Context<'_>, request: &Request<'_>) -> Result<(), CommandError> {
+    let row = row("memory");
+    let known = super::subcommand(row, request);
+    match known.map(|known| known.name) {
+        Some("usage") => {
+            let sampled = request.len() == 5 && request.is(3, "samples");
+            if request.len() != 3 && !sampled {
+                return Err(CommandError::Syntax);
+            }
+            match cx.db.peek(request.arg(2)).map(Entry::bytes) {
+                Some(bytes) => cx.replies.integer(bytes as i64),
+                None => cx.replies.null(),
+            }
+            Ok(())
+        }
+        Some(_) => {
+            super::reply_help(
+                cx.replies,
+                "MEMORY",
+                &[("USAGE <key> [SAMPLES <count>]", "Return memory in bytes used by <key> and its value.")],
+            );
+            Ok(())
+        }
+        None => Err(super::subcommand_error(row, request)),
+    }
+}
+
+fn row(name: &str) -> &'static Command {
+    COMMANDS.iter().find(|command| command.name == name).expect("the family has the command")
+}
+
+const READ: Flags = Flags::READONLY.and(Flags::FAST);
+
+/// The family.
+#[rustfmt::skip]
+pub static COMMANDS: &[Command] = &[
+    Command { name: "del", arity: -2, flags: Flags::WRITE, keys: Keys::ALL, group: "generic", handler: Handler::Data(del), subcommands: &[] },
+    Command { name: "exists", arity: -2, flags: READ, keys: Keys::ALL, group: "generic", handler: Handler::Data(exists), subcommands: &[] },
+    Command { name: "keys", arity: 2, flags: Flags::READONLY, keys: Keys::None, group: "generic", handler: Handler::Data(keys), subcommands: &[] },
+    Command { name: "memory", arity: -2, flags: Flags::NONE, keys: Keys::Range { first: 2, last: 2, step: 1 }, group: "server", handler: Handler::Data(memory), subcommands: &[
+        Subcommand { name: "help", arity: 2, flags: Flags::LOADING.and(Flags::STALE) },
+        Subcommand { name: "usage", arity: -3, flags: Flags::READONLY },
+    ] },
+    Command { name: "object", arity: -2, flags: Flags::NONE, keys: Keys::Range { first: 2, last: 2, step: 1 }, group: "generic", handler: Handler::Data(object), subcommands: &[
+        Subcommand { name: "encoding", arity: 3, flags: Flags::READONLY },
+        Subcommand { name: "freq", arity: 3, flags: Flags::READONLY },
+        Subcommand { name: "help", arity: 2, flags: Flags::LOADING.and(Flags::STALE) },
+        Subcommand { name: "idletime", arity: 3, flags: Flags::READONLY },
+        Subcommand { name: "refcount", arity: 3, flags: Flags::READONLY },
+    ] },
+    Command { name: "randomkey", arity: 1, flags: Flags::READONLY, keys: Keys::None, group: "generic", handler: Handler::Data(randomkey), subcommands: &[] },
+    Command { name: "rename", arity: 3, flags: Flags::WRITE, keys: Keys::FIRST_TWO, group: "generic", handler: Handler::Data(rename), subcommands: &[] },
+    Command { name: "renamenx", arity: 3, flags: Flags::WRITE.and(Flags::FAST), keys: Keys::FIRST_TWO, group: "generic", handler: Handler::Data(renamenx), subcommands: &[] },
+    Command { name: "touch", arity: -2, flags: READ, keys: Keys::ALL, group: "generic", handler: Handler::Data(touch), subcommands: &[] },
+    Command { name: "type", arity: 2, flags: READ, keys: Keys::FIRST, group: "generic", handler: Handler::Data(type_), subcommands: &[] },
+    Command { name: "unlink", arity: -2, flags: Flags::WRITE.and(Flags::FAST), keys: Keys::ALL, group: "generic", handler: Handler::Data(del), subcommands: &[] },
+];

@@ -1,0 +1,156 @@
+//! Scans: a large collection, a little at a time, while it changes.
+//!
+//! What is there from the first call to the last is shown, at least once; what comes or goes meanwhile may be. The cursor
+//! is all the state there is, and the client keeps it.
+
+use common::resp::Request;
+use common::resp::table::{Flags, Keys};
+
+use super::glob;
+use crate::engine::expiry;
+use crate::engine::value::{Hash, Set};
+use crate::engine::zset::ZSet;
+use crate::protocol::args;
+use crate::protocol::context::{Command, Context, Handler};
+use crate::protocol::error::CommandError;
+
+/// How many elements a call shows, about, if it does not say.
+const COUNT: usize = 10;
+
+/// A collection up to this size is shown in one call, as Redis does with those that it packs.
+const WHOLE: usize = 128;
+
+/// A call's options.
+struct Options<'a> {
+    cursor: usize,
+    pattern: Option<&'a [u8]>,
+    count: usize,
+    kind: Option<&'a [u8]>,
+}
+
+/// Reads a cursor. Any number that fits 64 bits is one, even a negative: it reads as what it is without its sign's
+/// meaning, and a scan that begins there ends at once.
+fn cursor(arg: &[u8]) -> Result<usize, CommandError> {
+    let text = std::str::from_utf8(arg).ok();
+    let number = text.and_then(|text| match text.strip_prefix('-') {
+        Some(digits) if digits.starts_with(|c: char| c.is_ascii_digit()) => {
+            digits.parse::<u64>().ok().map(u64::wrapping_neg)
+        }
+        Some(_) => None,
+        None => text.parse::<u64>().ok(),
+    });
+    let number = number.ok_or(CommandError::text("ERR invalid cursor"))?;
+    Ok(usize::try_from(number).unwrap_or(usize::MAX))
+}
+
+impl<'a> Options<'a> {
+    fn parse(request: &Request<'a>, cursor_at: usize, takes_type: bool) -> Result<Self, CommandError> {
+        let mut options = Self { cursor: cursor(request.arg(cursor_at))?, pattern: None, count: COUNT, kind: None };
+        let mut at = cursor_at + 1;
+        while at < request.len() {
+            let value = request.get(at + 1).ok_or(CommandError::Syntax)?;
+            match () {
+                () if request.is(at, "match") => options.pattern = Some(value),
+                () if request.is(at, "count") => {
+                    let count = args::integer(value)?;
+                    options.count =
+                        usize::try_from(count).ok().filter(|count| *count > 0).ok_or(CommandError::Syntax)?;
+                }
+                () if takes_type && request.is(at, "type") => options.kind = Some(value),
+                () => return Err(CommandError::Syntax),
+            }
+            at += 2;
+        }
+        Ok(options)
+    }
+
+    fn shows(&self, element: &[u8]) -> bool {
+        self.pattern.is_none_or(|pattern| glob::matches(pattern, element, false))
+    }
+
+    /// The indexes that this call shows of a collection of `len`, highest first, and the next cursor.
+    ///
+    /// A collection gives the place of what is removed to its last element. So a scan goes from the last index down: what
+    /// moves, moves to where the scan has yet to come. A cursor is the number of indexes that are left.
+    fn indexes(&self, len: usize) -> (impl Iterator<Item = usize> + use<>, usize) {
+        let end = if self.cursor == 0 { len } else { self.cursor.min(len) };
+        let start = if len <= WHOLE { 0 } else { end.saturating_sub(self.count) };
+        ((start..end).rev(), start)
+    }
+}
+
+fn scan(cx: &mut Context<'_>, request: &Request<'_>) -> Result<(), CommandError> {
+    let options = Options::parse(request, 1, true)?;
+    let now = cx.now;
+    let mut found: Vec<Box<[u8]>> = Vec::new();
+    let next = cx.db.scan(options.cursor, options.count, &mut |entry| {
+        let fits = options.kind.is_none_or(|kind| kind.eq_ignore_ascii_case(entry.value().kind().name().as_bytes()));
+        if fits && options.shows(entry.key()) && expiry::visible(entry.deadline(), now) {
+            found.push(entry.key().into());
+        }
+    });
+    reply(cx, next, &found);
+    Ok(())
+}
+
+fn hscan(cx: &mut Context<'_>, request: &Request<'_>) -> Result<(), CommandError> {
+    // What the options say matters only where there is something to show; whether the cursor is one, always.
+    cursor(request.arg(2))?;
+    let (mut found, mut next) = (Vec::new(), 0);
+    if let Some(hash) = cx.db.read::<Hash>(request.arg(1))? {
+        let options = Options::parse(request, 2, false)?;
+        let (indexes, rest) = options.indexes(hash.len());
+        next = rest;
+        for (field, value) in indexes.filter_map(|index| hash.at(index)).filter(|(field, _)| options.shows(field)) {
+            found.extend([Box::from(field), Box::from(value)]);
+        }
+    }
+    reply(cx, next, &found);
+    Ok(())
+}
+
+fn sscan(cx: &mut Context<'_>, request: &Request<'_>) -> Result<(), CommandError> {
+    // What the options say matters only where there is something to show; whether the cursor is one, always.
+    cursor(request.arg(2))?;
+    let (mut found, mut next) = (Vec::new(), 0);
+    if let Some(set) = cx.db.read::<Set>(request.arg(1))? {
+        let options = Options::parse(request, 2, false)?;
+        let (indexes, rest) = options.indexes(set.len());
+        next = rest;
+        found.extend(indexes.filter_map(|index| set.at(index)).filter(|member| options.shows(member)).map(Box::from));
+    }
+    reply(cx, next, &found);
+    Ok(())
+}
+
+fn zscan(cx: &mut Context<'_>, request: &Request<'_>) -> Result<(), CommandError> {
+    // What the options say matters only where there is something to show; whether the cursor is one, always.
+    cursor(request.arg(2))?;
+    let (mut found, mut next): (Vec<Box<[u8]>>, usize) = (Vec::new(), 0);
+    if let Some(zset) = cx.db.read::<ZSet>(request.arg(1))? {
+        let options = Options::parse(request, 2, false)?;
+        let (indexes, rest) = options.indexes(zset.len());
+        next = rest;
+        for (member, score) in indexes.filter_map(|index| zset.at(index)).filter(|(member, _)| options.shows(member)) {
+            found.extend([Box::from(member), Box::from(common::resp::format_double(score).as_str().as_bytes())]);
+        }
+    }
+    reply(cx, next, &found);
+    Ok(())
+}
+
+fn reply(cx: &mut Context<'_>, next: usize, found: &[Box<[u8]>]) {
+    cx.replies.array(2);
+    cx.replies.bulk(next.to_string().as_bytes());
+    cx.replies.array(found.len());
+    found.iter().for_each(|element| cx.replies.bulk(element));
+}
+
+/// The family.
+#[rustfmt::skip]
+pub static COMMANDS: &[Command] = &[
+    Command { name: "hscan", arity: -3, flags: Flags::READONLY, keys: Keys::FIRST, group: "hash", handler: Handler::Data(hscan), subcommands: &[] },
+    Command { name: "scan", arity: -2, flags: Flags::READONLY, keys: Keys::None, group: "generic", handler: Handler::Data(scan), subcommands: &[] },
+    Command { name: "sscan", arity: -3, flags: Flags::READONLY, keys: Keys::FIRST, group: "set", handler: Handler::Data(sscan), subcommands: &[] },
+    Command { name: "zscan", arity: -3, flags: Flags::READONLY, keys: Keys::FIRST, group: "sorted-set", handler: Handler::Data(zscan), subcommands: &[] },
+];

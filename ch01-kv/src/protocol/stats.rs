@@ -1,0 +1,64 @@
+//! What the server counts, for `INFO` and `/metrics`.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// Over how long the rate of commands is measured.
+const RATE_WINDOW: Duration = Duration::from_secs(1);
+
+/// How many kinds of error are told apart: clients can make them up with wrong commands no further than this.
+const MAX_ERROR_KINDS: usize = 128;
+
+/// Counters since the start, or since `CONFIG RESETSTAT`.
+#[derive(Debug, Default)]
+pub struct Stats {
+    /// Connections that were taken.
+    pub connections: u64,
+    /// Requests that were answered, with errors too.
+    pub commands: u64,
+    /// Changes to the data.
+    pub changes: u64,
+    /// Keys whose deadlines have passed.
+    pub expired_keys: u64,
+    /// Keys that were given up to make room.
+    pub evicted_keys: u64,
+    /// Clients that wait for a key, now.
+    pub blocked_clients: usize,
+    /// Clients that are shown every command, now.
+    pub monitors: usize,
+    /// Commands a second, lately.
+    pub commands_per_second: u64,
+    /// Errors by their code words.
+    pub errors: BTreeMap<String, u64>,
+    sampled_at: Duration,
+    sampled_commands: u64,
+}
+
+impl Stats {
+    /// Counts an error by the first word of its text.
+    pub fn count_error(&mut self, text: &str) {
+        let code = text.split(' ').next().unwrap_or_default();
+        if let Some(count) = self.errors.get_mut(code) {
+            *count += 1;
+        } else if self.errors.len() < MAX_ERROR_KINDS {
+            self.errors.insert(code.to_owned(), 1);
+        }
+    }
+
+    /// Measures the rate of commands, when it is time.
+    pub fn sample(&mut self, now: Duration) {
+        let since = now.saturating_sub(self.sampled_at);
+        if since >= RATE_WINDOW {
+            let commands = self.commands.saturating_sub(self.sampled_commands);
+            self.commands_per_second = (commands as f64 / since.as_secs_f64()).round() as u64;
+            self.sampled_at = now;
+            self.sampled_commands = self.commands;
+        }
+    }
+
+    /// Counts from zero again; what is now, stays.
+    pub fn reset(&mut self) {
+        let (blocked_clients, monitors) = (self.blocked_clients, self.monitors);
+        *self = Self { blocked_clients, monitors, sampled_at: self.sampled_at, ..Self::default() };
+    }
+}

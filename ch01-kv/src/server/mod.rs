@@ -1,0 +1,234 @@
+//! The shell: sockets, clocks, threads and signals around the state machine of [`crate::protocol::service`].
+
+mod admin;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::mpsc;
+use std::thread::JoinHandle;
+
+use common::cli::Shutdown;
+use common::disk::{Disk, RealDisk};
+use common::net::{Listener, TcpAcceptor};
+use common::resp::server::{self, Clock, Handle};
+use tokio::runtime::{LocalOptions, LocalRuntime};
+use tokio::sync::Notify;
+
+use crate::engine::eviction::LruClock;
+use crate::engine::types::UnixMillis;
+use crate::error::Error;
+use crate::protocol::config::Config;
+use crate::protocol::service::Kv;
+use crate::storage::jobs::Threads;
+use crate::storage::journal::Journal;
+use crate::storage::{Report, Tail};
+
+/// How many tasks run before the runtime looks at its sockets again: more than a batch of busy connections has, so that all
+/// of them are executed before the flusher commits them together.
+const EVENT_INTERVAL: u32 = 512;
+
+/// How many files the server wants to be able to open beside its clients' connections.
+const SPARE_FILES: u64 = 64;
+
+/// What a server is started with.
+#[derive(Debug)]
+pub struct Options {
+    /// The parameters.
+    pub config: Config,
+    /// Where `/metrics`, `/health` and `/state` are served; `None` nowhere.
+    pub admin: Option<SocketAddr>,
+    /// Where the log is: the real disk, or another one in tests.
+    pub disk: Arc<dyn Disk>,
+}
+
+/// Where a server that has started listens.
+#[derive(Debug, Clone, Copy)]
+pub struct Ready {
+    /// Clients.
+    pub listen: SocketAddr,
+    /// Observers.
+    pub admin: Option<SocketAddr>,
+}
+
+/// A server that runs on a thread of its own.
+#[derive(Debug)]
+pub struct Running {
+    ready: Ready,
+    handle: Handle<Kv>,
+    trigger: common::cli::Trigger,
+    thread: Option<JoinHandle<Result<(), Error>>>,
+}
+
+impl Options {
+    /// A server on the real disk.
+    pub fn new(config: Config) -> Self {
+        Self { config, admin: None, disk: Arc::new(RealDisk::new()) }
+    }
+}
+
+/// Runs a server until `shutdown` is requested; `ready` is called when it serves.
+///
+/// # Errors
+///
+/// It cannot be started, or what was executed could not be made durable in the end.
+pub fn run(
+    options: Options,
+    shutdown: Shutdown,
+    ready: impl FnOnce(Ready, Handle<Kv>) -> Result<(), Error>,
+) -> Result<(), Error> {
+    let Options { config, admin, disk } = options;
+    raise_file_limit(config.maxclients);
+    let clock = Clock::start();
+    let wake = Arc::new(Notify::new());
+    let mut kv = open(config, disk, clock, &wake)?;
+    let runtime = runtime()?;
+    runtime.block_on(async move {
+        let listener = TcpAcceptor::bind(kv.config.listen)
+            .map_err(|source| Error::Listen { address: kv.config.listen, source })?;
+        kv.config.listen = listener.local_addr().map_err(Error::system("learn the port"))?;
+        let (handle, questions) = server::handle();
+        let admin_address = match admin {
+            None => None,
+            Some(address) => Some(admin::start(address, handle.clone(), shutdown.clone()).await?),
+        };
+        tracing::info!(listen = %kv.config.listen, "serving");
+        ready(Ready { listen: kv.config.listen, admin: admin_address }, handle)?;
+        let stop = shutdown.clone();
+        let mut kv = server::run(listener, kv, clock, wake, questions, async move { stop.requested().await }).await;
+        match kv.journal.take() {
+            Some(journal) => Ok(journal.close(clock.uptime())?),
+            None => Ok(()),
+        }
+    })
+}
+
+impl Running {
+    /// Starts a server and waits until it serves.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be started.
+    pub fn start(options: Options) -> Result<Self, Error> {
+        let (trigger, shutdown) = Shutdown::new();
+        let (said, heard) = mpsc::channel();
+        let serve = move || {
+            run(options, shutdown, |ready, handle| {
+                // Nobody listens when the starter has gone; the server then ends with its trigger.
+                let _ = said.send((ready, handle));
+                Ok(())
+            })
+        };
+        let thread =
+            std::thread::Builder::new().name("server".into()).spawn(serve).map_err(Error::system("start a thread"))?;
+        match heard.recv() {
+            Ok((ready, handle)) => Ok(Self { ready, handle, trigger, thread: Some(thread) }),
+            Err(mpsc::RecvError) => match thread.join() {
+                Ok(Err(error)) => Err(error),
+                Ok(Ok(())) => Err(Error::Cannot("the server ended before it served".into())),
+                Err(panic) => std::panic::resume_unwind(panic),
+            },
+        }
+    }
+
+    /// Where it serves clients.
+    pub fn address(&self) -> SocketAddr {
+        self.ready.listen
+    }
+
+    /// Where it serves observers.
+    pub fn admin(&self) -> Option<SocketAddr> {
+        self.ready.admin
+    }
+
+    /// Asks it, from another thread.
+    pub fn handle(&self) -> &Handle<Kv> {
+        &self.handle
+    }
+
+    /// Ends it as a signal would, and waits until it has.
+    ///
+    /// # Errors
+    ///
+    /// What was executed could not be made durable.
+    pub fn stop(mut self) -> Result<(), Error> {
+        self.end()
+    }
+
+    fn end(&mut self) -> Result<(), Error> {
+        self.trigger.request();
+        match self.thread.take().map(JoinHandle::join) {
+            None => Ok(()),
+            Some(Ok(result)) => result,
+            Some(Err(panic)) => std::panic::resume_unwind(panic),
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if self.thread.is_some()
+            && let Err(error) = self.end()
+        {
+            tracing::error!(%error, "the server did not end well");
+        }
+    }
+}
+
+/// Brings the server's state back from the log.
+fn open(config: Config, disk: Arc<dyn Disk>, clock: Clock, wake: &Arc<Notify>) -> Result<Kv, Error> {
+    let mut kv = Kv::new(config, rand::random());
+    let now = UnixMillis(clock.now().unix_ms);
+    kv.dbs.iter_mut().for_each(|db| db.set_clock(LruClock::at(now)));
+    if kv.config.appendonly {
+        let wake = Arc::clone(wake);
+        let threads = Threads::start(move || wake.notify_one()).map_err(Error::system("start a thread"))?;
+        let (dir, policy) = (kv.config.dir.clone(), kv.config.appendfsync);
+        let mut progress = common::cli::Progress::new(None, "loading the log");
+        let mut selected = 0;
+        let (journal, report) = Journal::open(disk, dir, policy, rand::random(), Box::new(threads), &mut |request| {
+            progress.inc(1);
+            kv.replay(&mut selected, request)
+        })?;
+        drop(progress);
+        report_recovery(&kv, &report);
+        kv.journal = Some(journal);
+    }
+    Ok(kv)
+}
+
+/// Tells what was found, where it is not what a clean end leaves.
+fn report_recovery(kv: &Kv, report: &Report) {
+    let keys: usize = kv.dbs.iter().map(crate::engine::keyspace::Db::len).sum();
+    tracing::info!(keys, commands = report.commands, bytes = report.len_bytes, "the log has been loaded");
+    if let Tail::Torn { at, bytes, why, later } = report.tail {
+        let kept = report.kept.as_ref().map(|path| path.display().to_string());
+        tracing::warn!(
+            offset = at,
+            bytes,
+            later_groups = later,
+            ?kept,
+            "the log ended in a group that {why}: it was never acknowledged under appendfsync always, and has been cut"
+        );
+    }
+}
+
+fn runtime() -> Result<LocalRuntime, Error> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .event_interval(EVENT_INTERVAL)
+        .build_local(LocalOptions::default())
+        .map_err(Error::system("start the runtime"))
+}
+
+/// Allows the process as many open files as its clients may need, if the system lets it.
+fn raise_file_limit(clients: usize) {
+    let wanted = clients as u64 + SPARE_FILES;
+    let mut limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
+    if limit.current.is_some_and(|current| current < wanted) {
+        limit.current = Some(limit.maximum.map_or(wanted, |maximum| maximum.min(wanted)));
+        let raised = rustix::process::setrlimit(rustix::process::Resource::Nofile, limit);
+        if raised.is_err() || limit.current.is_some_and(|current| current < wanted) {
+            tracing::warn!(wanted, ?limit.current, "fewer clients can be served than maxclients allows: the limit on open files is lower");
+        }
+    }
+}

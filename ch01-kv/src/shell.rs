@@ -1,0 +1,214 @@
+//! The shell: a small client for a machine without redis-cli.
+//!
+//! On a terminal it reads lines with history and prints replies as redis-cli does; from a pipe it executes line after line, so
+//! that a script can be fed to it. `SUBSCRIBE`, `PSUBSCRIBE` and `MONITOR` print what comes until Ctrl-C.
+//!
+//! **Left out**: RESP3, completion, hints, cluster mode, and printing raw values.
+
+use std::io::{self, BufRead, IsTerminal, Read};
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::path::PathBuf;
+
+use clap::Args;
+use common::cli;
+use common::resp::split_words;
+use rustyline::DefaultEditor;
+use rustyline::error::ReadlineError;
+
+use crate::client::Client;
+use crate::error::Error;
+
+/// The longest line that is read from a pipe, in bytes: a value of some size fits, a file that was fed by mistake does not.
+const MAX_LINE_BYTES: u64 = 64 << 20;
+
+/// What `shell` is told.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct ShellArgs {
+    /// The server
+    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:6379", value_parser = address)]
+    pub connect: SocketAddr,
+    /// Its password
+    #[arg(long, value_name = "PASSWORD", env = "KV_PASSWORD", hide_env_values = true)]
+    pub password: Option<String>,
+    /// A file that keeps what was typed for the next time; without it, history ends with the shell
+    #[arg(long, value_name = "FILE")]
+    pub history: Option<PathBuf>,
+}
+
+const EXAMPLES: &str = "Examples:
+  cargo run -p ch01-kv -- shell                                to 127.0.0.1:6379
+  echo 'SET greeting \"hello world\"' | cargo run -p ch01-kv -- shell --connect 127.0.0.1:7000";
+
+/// The connection, made when it is needed, and made again after it has failed.
+struct Session {
+    runtime: tokio::runtime::Runtime,
+    address: SocketAddr,
+    password: Option<String>,
+    client: Option<Client>,
+}
+
+/// What a line comes to.
+enum Outcome {
+    GoOn,
+    Quit,
+}
+
+/// Runs the shell until `quit`, `exit` or the end of input.
+///
+/// # Errors
+///
+/// The server cannot be reached at the beginning, or at any time when lines come from a pipe; the terminal fails.
+pub fn run(args: ShellArgs) -> Result<(), Error> {
+    let ShellArgs { connect, password, history } = args;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(Error::system("start the runtime"))?;
+    let mut session = Session { runtime, address: connect, password, client: None };
+    session.connect()?;
+    if io::stdin().is_terminal() { interactive(&mut session, history) } else { piped(&mut session) }
+}
+
+fn interactive(session: &mut Session, history: Option<PathBuf>) -> Result<(), Error> {
+    let mut editor = DefaultEditor::new().map_err(terminal)?;
+    if let Some(file) = &history
+        && file.exists()
+    {
+        editor.load_history(file).map_err(terminal)?;
+    }
+    let prompt = format!("{}> ", session.address);
+    loop {
+        match editor.readline(&prompt) {
+            Ok(line) => {
+                // A line that cannot be remembered is executed nevertheless.
+                let _ = editor.add_history_entry(&line);
+                match session.execute(line.as_bytes()) {
+                    Ok(Outcome::GoOn) => {}
+                    Ok(Outcome::Quit) => break,
+                    Err(Error::Cli(error)) => return Err(error.into()),
+                    Err(error) => cli::print(cli::explain(&error, |_| None).1)?,
+                }
+            }
+            // Ctrl-C gives up the line, as in other shells; Ctrl-D ends.
+            Err(ReadlineError::Interrupted) => {}
+            Err(ReadlineError::Eof) => break,
+            Err(error) => return Err(terminal(error)),
+        }
+    }
+    match history {
+        Some(file) => editor.save_history(&file).map_err(terminal),
+        None => Ok(()),
+    }
+}
+
+fn piped(session: &mut Session) -> Result<(), Error> {
+    let mut stdin = io::stdin().lock();
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        let read = (&mut stdin).take(MAX_LINE_BYTES).read_until(b'\n', &mut line);
+        if read.map_err(Error::system("read standard input"))? == 0 {
+            return Ok(());
+        }
+        if line.len() as u64 == MAX_LINE_BYTES && line.last() != Some(&b'\n') {
+            return Err(Error::Cannot(format!("a line of more than {MAX_LINE_BYTES} bytes is not executed")));
+        }
+        if let Outcome::Quit = session.execute(&line)? {
+            return Ok(());
+        }
+    }
+}
+
+impl Session {
+    fn connect(&mut self) -> Result<(), Error> {
+        let client = self.runtime.block_on(async {
+            let mut client = Client::connect(self.address).await?;
+            if let Some(password) = &self.password {
+                client.auth(password).await?;
+            }
+            Ok::<_, Error>(client)
+        });
+        self.client = Some(client.map_err(|source| unreachable_server(self.address, source))?);
+        Ok(())
+    }
+
+    /// Executes a line and prints the reply.
+    fn execute(&mut self, line: &[u8]) -> Result<Outcome, Error> {
+        let Ok(words) = split_words(line) else {
+            cli::print("Invalid argument(s)")?;
+            return Ok(Outcome::GoOn);
+        };
+        let Some(name) = words.first() else { return Ok(Outcome::GoOn) };
+        let is = |word: &str| name.eq_ignore_ascii_case(word.as_bytes());
+        if is("quit") || is("exit") {
+            return Ok(Outcome::Quit);
+        }
+        if self.client.is_none() {
+            self.connect()?;
+        }
+        if ["subscribe", "psubscribe", "monitor"].into_iter().any(is) {
+            return self.listen(&words);
+        }
+        let Some(client) = &mut self.client else { unreachable!("connected above") };
+        match self.runtime.block_on(client.connection().call(&words)) {
+            Ok(reply) => {
+                cli::print(reply)?;
+                Ok(Outcome::GoOn)
+            }
+            Err(error) => {
+                self.client = None;
+                // That the server closes the connection is what this command asks for.
+                if is("shutdown") && matches!(error, common::resp::ClientError::Closed) {
+                    return Ok(Outcome::GoOn);
+                }
+                Err(error.into())
+            }
+        }
+    }
+
+    /// Prints what the server sends of its own accord, until Ctrl-C. The connection is of no other use after that.
+    fn listen(&mut self, words: &[Vec<u8>]) -> Result<Outcome, Error> {
+        let Some(mut client) = self.client.take() else { unreachable!("connected by the caller") };
+        if io::stdin().is_terminal() {
+            cli::print("(Ctrl-C ends it)")?;
+        }
+        self.runtime.block_on(async move {
+            let connection = client.connection();
+            connection.send(words);
+            connection.flush().await?;
+            loop {
+                tokio::select! {
+                    interrupted = tokio::signal::ctrl_c() => {
+                        interrupted.map_err(Error::system("listen for signals"))?;
+                        return Ok(Outcome::GoOn);
+                    }
+                    message = connection.receive() => {
+                        let message = message?;
+                        cli::print(&message)?;
+                        if message.is_error() {
+                            return Ok(Outcome::GoOn);
+                        }
+                    }
+                }
+            }
+        })
+    }
+}
+
+/// The address of a server; a name is looked up.
+fn address(text: &str) -> Result<SocketAddr, String> {
+    let mut found = text.to_socket_addrs().map_err(|error| format!("HOST:PORT is meant: {error}"))?;
+    found.next().ok_or_else(|| "this name has no address".to_owned())
+}
+
+fn unreachable_server(address: SocketAddr, source: Error) -> Error {
+    match source {
+        Error::Client(common::resp::ClientError::Io(source)) => Error::Connect { address, source },
+        other => other,
+    }
+}
+
+fn terminal(error: ReadlineError) -> Error {
+    Error::System { action: "use the terminal", source: io::Error::other(error) }
+}

@@ -1,0 +1,355 @@
+//! Clients that mean no good, or know no better: none of them takes the server down, takes its memory, or hurts another.
+//!
+//! Over real sockets, against a server in this process. Nothing here sleeps: what is to happen is waited for at the socket, by
+//! a read that the server answers or ends.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::time::{Duration, Instant};
+
+use ch01_kv::protocol::config::Config;
+use ch01_kv::server::{Options, Running};
+
+/// How long a test waits for what must come, before it fails.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How many connections a server is to hold.
+const CONNECTIONS: usize = 10_000;
+
+/// Files that the process needs beside its connections.
+const SPARE_FILES: usize = 500;
+
+struct Server {
+    running: Option<Running>,
+    address: SocketAddr,
+    _data: tempfile::TempDir,
+}
+
+impl Server {
+    fn start() -> Self {
+        Self::with(|_| ())
+    }
+
+    fn with(change: impl FnOnce(&mut Config)) -> Self {
+        let data = tempfile::tempdir().expect("a directory");
+        let mut config = Config::new("127.0.0.1:0".parse().expect("an address"), data.path().to_owned());
+        change(&mut config);
+        let running = Running::start(Options::new(config)).expect("it starts");
+        Self { address: running.address(), running: Some(running), _data: data }
+    }
+
+    fn connect(&self) -> TcpStream {
+        let stream = TcpStream::connect(self.address).expect("it listens");
+        stream.set_read_timeout(Some(PATIENCE)).expect("a socket");
+        stream.set_write_timeout(Some(PATIENCE)).expect("a socket");
+        stream.set_nodelay(true).expect("a socket");
+        stream
+    }
+
+    /// Fails unless a client that behaves is served.
+    fn assert_serves(&self) {
+        assert_eq!(call(&mut self.connect(), b"PING\r\n", 7), "+PONG\r\n");
+    }
+}
+
+/// Sends bytes and reads as many as are expected.
+fn call(stream: &mut TcpStream, bytes: &[u8], len: usize) -> String {
+    stream.write_all(bytes).expect("it is sent");
+    let mut answer = vec![0; len];
+    let mut have = 0;
+    while have < len {
+        match stream.read(&mut answer[have..]).expect("it is answered") {
+            0 => break,
+            count => have += count,
+        }
+    }
+    String::from_utf8_lossy(&answer[..have]).into_owned()
+}
+
+/// Everything until the server closes; a reset counts as closing.
+fn rest(stream: &mut TcpStream) -> Vec<u8> {
+    let mut all = Vec::new();
+    match stream.read_to_end(&mut all) {
+        Err(error) if !matches!(error.kind(), ErrorKind::ConnectionReset | ErrorKind::BrokenPipe) => {
+            panic!("it is not closed: {error}")
+        }
+        _ => all,
+    }
+}
+
+fn answer_to(server: &Server, bytes: &[u8]) -> String {
+    let mut stream = server.connect();
+    stream.write_all(bytes).expect("it is sent");
+    String::from_utf8_lossy(&rest(&mut stream)).into_owned()
+}
+
+/// The memory of this process, in bytes.
+fn resident_bytes() -> u64 {
+    let statm = std::fs::read_to_string("/proc/self/statm").expect("this is Linux");
+    statm.split(' ').nth(1).and_then(|pages| pages.parse::<u64>().ok()).expect("a number of pages") * 4096
+}
+
+#[test]
+fn a_request_of_http_is_closed_without_an_answer() {
+    let server = Server::start();
+    assert_eq!(answer_to(&server, b"POST / HTTP/1.1\r\nHost: localhost\r\n\r\nSET a b\r\n"), "");
+    let answer = answer_to(&server, b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\nSET a b\r\n");
+    assert!(answer.is_empty() || answer.starts_with("-ERR wrong number of arguments for 'get'"), "{answer}");
+    assert_eq!(call(&mut server.connect(), b"EXISTS a\r\n", 4), ":0\r\n", "what a page smuggles in is not executed");
+}
+
+#[test]
+fn malformed_requests_get_redis_errors_and_a_closed_connection() {
+    let server = Server::start();
+    let long = [b"*1\r\n$".to_vec(), vec![b'1'; 70_000]].concat();
+    let inline = vec![b'x'; 70_000];
+    let cases: [(&[u8], &str); 11] = [
+        (b"*x\r\n", "-ERR Protocol error: invalid multibulk length\r\n"),
+        (b"*99999999\r\n", "-ERR Protocol error: invalid multibulk length\r\n"),
+        (b"*1\r\n:1\r\n", "-ERR Protocol error: expected '$', got ':'\r\n"),
+        (b"*1\r\n$-1\r\n", "-ERR Protocol error: invalid bulk length\r\n"),
+        (b"*1\r\n$x\r\n", "-ERR Protocol error: invalid bulk length\r\n"),
+        (b"*2\r\n$3\r\nGET\r\n$536870913\r\n", "-ERR Protocol error: invalid bulk length\r\n"),
+        (b"*2\r\n$3\r\nGET\r\n$99999999999999999999\r\n", "-ERR Protocol error: invalid bulk length\r\n"),
+        (b"SET a \"b\r\n", "-ERR Protocol error: unbalanced quotes in request\r\n"),
+        (&long, "-ERR Protocol error: too big bulk count string\r\n"),
+        (&inline, "-ERR Protocol error: too big inline request\r\n"),
+        (b"PING\r\n*x\r\nPING\r\n", "+PONG\r\n-ERR Protocol error: invalid multibulk length\r\n"),
+    ];
+    for (bytes, wanted) in cases {
+        let shown = String::from_utf8_lossy(&bytes[..bytes.len().min(40)]).into_owned();
+        assert_eq!(answer_to(&server, bytes), wanted, "{shown:?}");
+    }
+    server.assert_serves();
+}
+
+#[test]
+fn what_a_request_announces_is_not_believed_before_it_has_come() {
+    let server = Server::start();
+    server.assert_serves();
+    let before = resident_bytes();
+    let mut greedy: Vec<TcpStream> = (0..40).map(|_| server.connect()).collect();
+    for stream in &mut greedy {
+        // Half a gibibyte each, of which some bytes come; the second part makes sure that the first was looked at.
+        stream.write_all(b"*3\r\n$3\r\nSET\r\n$1\r\na\r\n$536870912\r\nxxxx").expect("it is sent");
+    }
+    server.assert_serves();
+    let taken = resident_bytes().saturating_sub(before);
+    assert!(taken < 512 << 20, "{} MiB for what was announced alone", taken >> 20);
+}
+
+#[test]
+fn before_authentication_less_is_allowed_and_after_it_more() {
+    let server = Server::with(|config| config.requirepass = "secret".into());
+    assert_eq!(answer_to(&server, b"*11\r\n"), "-ERR Protocol error: unauthenticated multibulk length\r\n");
+    assert_eq!(
+        answer_to(&server, b"*2\r\n$4\r\nAUTH\r\n$16385\r\n"),
+        "-ERR Protocol error: unauthenticated bulk length\r\n"
+    );
+    let mut stream = server.connect();
+    assert_eq!(call(&mut stream, b"AUTH secret\r\n", 5), "+OK\r\n");
+    let value = "v".repeat(100_000);
+    let set = format!("*3\r\n$3\r\nSET\r\n$1\r\na\r\n${}\r\n{value}\r\n", value.len());
+    assert_eq!(call(&mut stream, set.as_bytes(), 5), "+OK\r\n");
+}
+
+#[test]
+fn a_client_that_never_reads_is_disconnected_at_the_limit() {
+    let server = Server::start();
+    let mut stream = server.connect();
+    assert_eq!(call(&mut stream, b"CONFIG SET client-output-buffer-limit \"normal 1mb 0 0\"\r\n", 5), "+OK\r\n");
+    let value = "v".repeat(100_000);
+    let set = format!("*3\r\n$3\r\nSET\r\n$1\r\na\r\n${}\r\n{value}\r\n", value.len());
+    assert_eq!(call(&mut stream, set.as_bytes(), 5), "+OK\r\n");
+    let mut deaf = server.connect();
+    // Far more than the sockets and the limit hold: 1 GB of replies.
+    let sent = (0..10_000).try_for_each(|_| deaf.write_all(b"GET a\r\n"));
+    let received = rest(&mut deaf).len();
+    assert!(received < 10_000 * value.len(), "nobody was disconnected: {sent:?}");
+    server.assert_serves();
+}
+
+#[test]
+fn a_client_that_goes_on_after_a_protocol_error_takes_no_memory() {
+    let server = Server::start();
+    let mut stream = server.connect();
+    // Replies that the client does not read keep the connection open while it is closing.
+    let value = "v".repeat(1 << 20);
+    let set = format!("*3\r\n$3\r\nSET\r\n$1\r\na\r\n${}\r\n{value}\r\n", value.len());
+    assert_eq!(call(&mut stream, set.as_bytes(), 5), "+OK\r\n");
+    stream.write_all("GET a\r\n".repeat(64).as_bytes()).expect("it is sent");
+    stream.write_all(b"*x\r\n").expect("it is sent");
+    server.assert_serves();
+    let before = resident_bytes();
+    let chunk = vec![b'z'; 1 << 20];
+    for _ in 0..300 {
+        stream.write_all(&chunk).expect("it is sent");
+    }
+    let taken = resident_bytes().saturating_sub(before);
+    assert!(taken < 150 << 20, "{} MiB are kept for a connection that is closing", taken >> 20);
+}
+
+#[test]
+fn one_byte_at_a_time_hurts_nobody() {
+    let server = Server::start();
+    let mut slow = server.connect();
+    let mut other = server.connect();
+    for byte in b"*3\r\n$3\r\nSET\r\n$4\r\nslow\r\n$5\r\nvalue\r\n" {
+        slow.write_all(&[*byte]).expect("it is sent");
+        assert_eq!(call(&mut other, b"PING\r\n", 7), "+PONG\r\n");
+    }
+    assert_eq!(call(&mut slow, b"GET slow\r\n", 16), "+OK\r\n$5\r\nvalue\r\n");
+}
+
+#[test]
+fn requests_may_be_split_at_every_byte() {
+    let server = Server::start();
+    let bytes = b"*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$4\r\n\r\n\0x\r\nGET k\r\n*2\r\n$6\r\nSTRLEN\r\n$1\r\nk\r\n";
+    let wanted = "+OK\r\n$4\r\n\r\n\0x\r\n:4\r\n";
+    let mut stream = server.connect();
+    let mut other = server.connect();
+    for at in 1..bytes.len() {
+        stream.write_all(&bytes[..at]).expect("it is sent");
+        // The first part has been looked at when somebody else has been served.
+        assert_eq!(call(&mut other, b"PING\r\n", 7), "+PONG\r\n");
+        assert_eq!(call(&mut stream, &bytes[at..], wanted.len()), wanted, "split at {at}");
+    }
+}
+
+#[test]
+fn a_pipeline_of_ten_thousand_is_answered_in_order() {
+    let server = Server::start();
+    let mut stream = server.connect();
+    let requests: String = (0..10_000).map(|_| "INCR n\r\n").collect();
+    let wanted: String = (1..=10_000).map(|n| format!(":{n}\r\n")).collect();
+    assert_eq!(call(&mut stream, requests.as_bytes(), wanted.len()), wanted);
+}
+
+#[test]
+fn a_value_of_100_mb_goes_in_and_out_while_others_are_served() {
+    let server = Server::start();
+    let mut stream = server.connect();
+    let len = 100_000_000;
+    let value: Vec<u8> = (0..=255).cycle().take(len).collect();
+    stream.write_all(format!("*3\r\n$3\r\nSET\r\n$1\r\nv\r\n${len}\r\n").as_bytes()).expect("it is sent");
+    stream.write_all(&value[..len / 2]).expect("it is sent");
+    server.assert_serves();
+    stream.write_all(&value[len / 2..]).expect("it is sent");
+    assert_eq!(call(&mut stream, b"\r\n", 5), "+OK\r\n");
+    stream.write_all(b"GET v\r\n").expect("it is sent");
+    // The reply fills the sockets and waits there: the others do not.
+    server.assert_serves();
+    let mut answer = vec![0; len + 14];
+    stream.read_exact(&mut answer).expect("it is answered");
+    assert!(answer.starts_with(b"$100000000\r\n") && answer[12..12 + len] == value[..], "the value has changed");
+}
+
+#[test]
+fn one_client_too_many_is_told_so_and_closed() {
+    let server = Server::with(|config| config.maxclients = 2);
+    let mut held: Vec<TcpStream> = (0..2).map(|_| server.connect()).collect();
+    held.iter_mut().for_each(|stream| assert_eq!(call(stream, b"PING\r\n", 7), "+PONG\r\n"));
+    let refusal = String::from_utf8_lossy(&rest(&mut server.connect())).into_owned();
+    assert_eq!(refusal, "-ERR max number of clients reached\r\n");
+    let mut gone = held.pop().expect("there are two");
+    assert_eq!(call(&mut gone, b"QUIT\r\n", 5), "+OK\r\n");
+    assert!(rest(&mut gone).is_empty());
+    // The place is free when the server has seen the client go, which it had when it closed the connection.
+    let deadline = Instant::now() + PATIENCE;
+    while call(&mut server.connect(), b"PING\r\n", 7) != "+PONG\r\n" {
+        assert!(Instant::now() < deadline, "the place never becomes free");
+    }
+}
+
+#[test]
+fn ten_thousand_connections_are_held_or_refused() {
+    let mut limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
+    limit.current = limit.maximum;
+    rustix::process::setrlimit(rustix::process::Resource::Nofile, limit).expect("up to the maximum is allowed");
+    let files = limit.current.map_or(usize::MAX, |files| usize::try_from(files).unwrap_or(usize::MAX));
+    // Both ends are in this process, and the other tests have theirs.
+    let count = CONNECTIONS.min(files.saturating_sub(SPARE_FILES) / 2);
+    if count < CONNECTIONS {
+        let said = format!("10,000 connections were wanted: the limit of {files} open files allows {count}\n");
+        let _ = rustix::io::write(rustix::stdio::stderr(), said.as_bytes());
+    }
+    let server = Server::with(|config| config.maxclients = count);
+    let mut held: Vec<TcpStream> = (0..count).map(|_| server.connect()).collect();
+    held.iter_mut().for_each(|stream| stream.write_all(b"PING\r\n").expect("it is sent"));
+    held.iter_mut().for_each(|stream| assert_eq!(call(stream, b"", 7), "+PONG\r\n"));
+    for _ in 0..100 {
+        assert_eq!(rest(&mut server.connect()), b"-ERR max number of clients reached\r\n");
+    }
+    assert_eq!(call(&mut held[0], b"PING\r\n", 7), "+PONG\r\n");
+    drop(held);
+}
+
+#[test]
+fn an_idle_client_is_closed_and_a_subscriber_is_not() {
+    let server = Server::with(|config| config.timeout = Duration::from_secs(1));
+    let mut subscriber = server.connect();
+    assert_eq!(call(&mut subscriber, b"SUBSCRIBE news\r\n", 33), "*3\r\n$9\r\nsubscribe\r\n$4\r\nnews\r\n:1\r\n");
+    let mut blocked = server.connect();
+    blocked.write_all(b"BLPOP list 0\r\n").expect("it is sent");
+    let mut idle = server.connect();
+    assert_eq!(call(&mut idle, b"PING\r\n", 7), "+PONG\r\n");
+    assert!(rest(&mut idle).is_empty(), "it is closed without a word");
+    assert_eq!(call(&mut server.connect(), b"PUBLISH news hello\r\nRPUSH list x\r\n", 8), ":1\r\n:1\r\n");
+    assert!(call(&mut subscriber, b"", 38).contains("hello"));
+    assert!(call(&mut blocked, b"", 21).contains("list"));
+}
+
+#[test]
+fn a_blocked_client_that_goes_takes_no_element_with_it() {
+    let server = Server::start();
+    let mut blocked = server.connect();
+    blocked.write_all(b"BLPOP list 0\r\n").expect("it is sent");
+    let mut other = server.connect();
+    let deadline = Instant::now() + PATIENCE;
+    let blocks = |other: &mut TcpStream, wanted: &str| {
+        let mut text = call(other, b"INFO clients\r\nPING\r\n", 1);
+        while !text.ends_with("+PONG\r\n") {
+            text.push_str(&call(other, b"", 1));
+        }
+        assert!(Instant::now() < deadline, "{wanted} never comes: {text}");
+        text.contains(wanted)
+    };
+    while !blocks(&mut other, "blocked_clients:1") {}
+    blocked.shutdown(Shutdown::Both).expect("it is open");
+    drop(blocked);
+    while !blocks(&mut other, "blocked_clients:0") {}
+    assert_eq!(call(&mut other, b"RPUSH list x\r\nLLEN list\r\n", 8), ":1\r\n:1\r\n");
+}
+
+#[test]
+fn a_server_stops_with_clients_connected() {
+    let mut server = Server::start();
+    let mut idle = server.connect();
+    assert_eq!(call(&mut idle, b"SET a 1\r\n", 5), "+OK\r\n");
+    let mut blocked = server.connect();
+    blocked.write_all(b"BLPOP list 0\r\n").expect("it is sent");
+    let mut half = server.connect();
+    half.write_all(b"*3\r\n$3\r\nSET\r\n").expect("it is sent");
+    let started = Instant::now();
+    server.running.take().expect("it runs").stop().expect("everything is durable");
+    assert!(started.elapsed() < PATIENCE);
+    for stream in [&mut idle, &mut blocked, &mut half] {
+        assert!(rest(stream).is_empty());
+    }
+}
+
+#[test]
+fn random_bytes_take_no_server_down() {
+    use rand::{RngExt, SeedableRng};
+    let server = Server::start();
+    for seed in 0..100 {
+        let mut rng = rand_xoshiro::Xoshiro256PlusPlus::seed_from_u64(seed);
+        let alphabet = b"*$3\r\n+-:GETSET \0\xff\"'1";
+        let bytes: Vec<u8> = (0..2000).map(|_| alphabet[rng.random_range(0..alphabet.len())]).collect();
+        let mut stream = server.connect();
+        // The server may close before all of it is sent.
+        let _ = stream.write_all(&bytes).and_then(|()| stream.shutdown(Shutdown::Write));
+        rest(&mut stream);
+    }
+    server.assert_serves();
+}

@@ -1,0 +1,144 @@
+//! Dialogues with the server's state machine, as scripts in `scripts/dialogues`: no socket, no disk, and a clock that
+//! stands still unless told.
+//!
+//! A script's command is a request, its words as redis-cli would take them; its prefix (`a:`, `b:`) names the connection,
+//! which is made when it is first named, and stands before its reply; what another connection is sent meanwhile stands behind
+//! `to` and that one's name. `tick ms=100` lets time pass. `UPDATE_GOLDENFILES=1` takes the replies down anew.
+
+use std::collections::BTreeMap;
+use std::error::Error;
+use std::fmt::Write;
+use std::path::Path;
+use std::time::Duration;
+
+use ch01_kv::protocol::config::Config;
+use ch01_kv::protocol::service::Kv;
+use common::net::Peer;
+use common::resp::server::{ConnId, Effect, Flow, Now, Service};
+use common::resp::{Limits, OwnedRequest, Protocol, Replies, decode_value};
+
+#[test]
+fn a_transaction_is_executed_as_one_and_does_not_roll_back() {
+    run("transactions");
+}
+
+#[test]
+fn a_watched_key_that_changes_breaks_the_transaction() {
+    run("watch");
+}
+
+#[test]
+fn subscribers_hear_what_is_published_and_may_say_little_else() {
+    run("pubsub");
+}
+
+#[test]
+fn errors_are_in_redis_words() {
+    run("errors");
+}
+
+#[test]
+fn a_pop_that_waits_is_answered_in_order_of_arrival() {
+    run("blocking");
+}
+
+fn run(name: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scripts/dialogues").join(name);
+    goldenscript::run(&mut Stage::new(), path).unwrap_or_else(|error| panic!("{name}: {error}"));
+}
+
+/// The state machine, and its connections by their names in the script.
+struct Stage {
+    kv: Kv,
+    now: Now,
+    clients: BTreeMap<String, (ConnId, Replies)>,
+}
+
+impl Stage {
+    fn new() -> Self {
+        let mut config = Config::new(([127, 0, 0, 1], 6379).into(), "nowhere".into());
+        config.appendonly = false;
+        let now = Now { unix_ms: 1_700_000_000_000, uptime: Duration::from_secs(1) };
+        Self { kv: Kv::new(config, 1), now, clients: BTreeMap::new() }
+    }
+
+    fn connect(&mut self, name: &str) -> ConnId {
+        if let Some((conn, _)) = self.clients.get(name) {
+            return *conn;
+        }
+        let slot = self.clients.len();
+        let conn = ConnId { slot, serial: slot as u64 + 1 };
+        let port = 50_000 + u16::try_from(slot).expect("a script has few connections");
+        let peer = Peer { remote: ([127, 0, 0, 1], port).into(), local: ([127, 0, 0, 1], 6379).into() };
+        self.kv.connected(self.now, conn, peer);
+        self.clients.insert(name.to_owned(), (conn, Replies::new(Protocol::Resp2)));
+        conn
+    }
+
+    /// Carries out what the machine asks for, and shows what each connection is sent.
+    fn show(&mut self, replied: Option<(Vec<u8>, Flow)>) -> Result<String, Box<dyn Error>> {
+        let mut shown = String::new();
+        if let Some((bytes, flow)) = replied {
+            write_values(&mut shown, "", &bytes)?;
+            match flow {
+                Flow::Continue => {}
+                Flow::Block => writeln!(shown, "(waits)")?,
+                Flow::Close => writeln!(shown, "(is closed)")?,
+            }
+        }
+        self.kv.batch_done(self.now);
+        while let Some(effect) = self.kv.effects().pop_front() {
+            match effect {
+                Effect::Send(conn, bytes) => write_values(&mut shown, &format!("to {}: ", self.name(conn)), &bytes)?,
+                Effect::Resume(conn) => writeln!(shown, "({} is read on)", self.name(conn))?,
+                other => writeln!(shown, "{other:?}")?,
+            }
+        }
+        Ok(shown)
+    }
+
+    fn name(&self, conn: ConnId) -> String {
+        let found = self.clients.iter().find(|(_, (known, _))| *known == conn);
+        found.map(|(name, _)| name.clone()).expect("only connections of the script are sent anything")
+    }
+}
+
+impl goldenscript::Runner for Stage {
+    type Command = goldenscript::Command;
+
+    fn run(&mut self, command: &Self::Command, context: &goldenscript::Context) -> Result<String, Box<dyn Error>> {
+        if command.name == "tick" {
+            let millis: u64 = command.consume_args().take_key("ms").ok_or("tick takes ms=")?.parse()?;
+            self.now.unix_ms += millis;
+            self.now.uptime += Duration::from_millis(millis);
+            self.kv.tick(self.now);
+            return self.show(None);
+        }
+        let name = context.prefix.as_deref().ok_or("a request takes the name of a connection, as in a:")?;
+        let conn = self.connect(name);
+        let args = command.args.iter().map(|arg| match arg {
+            goldenscript::Argument::Positional(word) => word.clone(),
+            goldenscript::Argument::KeyValue(key, value) => format!("{key}={value}"),
+            other => panic!("{other:?} is no word of a request"),
+        });
+        let request = OwnedRequest::new(std::iter::once(command.name.clone()).chain(args));
+        let (_, mut replies) = self.clients.remove(name).expect("it has just been made");
+        self.kv.batch_began();
+        let flow = self.kv.call(self.now, conn, &request.as_request(), &mut replies);
+        let bytes = replies.take();
+        self.clients.insert(name.to_owned(), (conn, replies));
+        self.show(Some((bytes, flow)))
+    }
+}
+
+/// Writes each value on a line of its own, behind `to`.
+fn write_values(shown: &mut String, to: &str, mut bytes: &[u8]) -> Result<(), Box<dyn Error>> {
+    while !bytes.is_empty() {
+        let (_, len) = decode_value(bytes, &Limits::default())?.ok_or("half a reply")?;
+        let (value, rest) = bytes.split_at(len);
+        let value = value.trim_ascii_end().escape_ascii().to_string().replace("\\'", "'").replace("\\\"", "\"");
+        writeln!(shown, "{to}{value}")?;
+        bytes = rest;
+    }
+    Ok(())
+}
