@@ -70,7 +70,7 @@ impl Limits {
     }
 
     /// Refuses a request that claims `count` arguments, if that is too many.
-    pub(super) fn check_count(&self, count: usize) -> Result<(), ProtocolError> {
+    pub fn check_count(&self, count: usize) -> Result<(), ProtocolError> {
         if count > self.max_args {
             return Err(ProtocolError::InvalidMultibulkLength);
         }
@@ -82,7 +82,7 @@ impl Limits {
 
     /// Refuses an argument that claims `len` bytes and would begin at the `start`-th byte of its request, if it is too long
     /// by itself or makes the request too long.
-    pub(super) fn check_bulk(&self, len: usize, start: usize) -> Result<(), ProtocolError> {
+    pub fn check_bulk(&self, len: usize, start: usize) -> Result<(), ProtocolError> {
         if len > self.max_bulk_bytes {
             return Err(ProtocolError::InvalidBulkLength);
         }
