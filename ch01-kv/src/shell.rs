@@ -8,6 +8,7 @@
 use std::io::{self, BufRead, IsTerminal, Read};
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 use clap::Args;
 use common::cli;
@@ -20,6 +21,9 @@ use crate::error::Error;
 
 /// The longest line that is read from a pipe, in bytes: a value of some size fits, a file that was fed by mistake does not.
 const MAX_LINE_BYTES: u64 = 64 << 20;
+
+/// How long `--wait` leaves a server that does not listen yet alone.
+const RETRY_AFTER: Duration = Duration::from_millis(50);
 
 /// What `shell` is told.
 #[derive(Debug, Clone, Args)]
@@ -34,11 +38,15 @@ pub struct ShellArgs {
     /// A file that keeps what was typed for the next time; without it, history ends with the shell
     #[arg(long, value_name = "FILE")]
     pub history: Option<PathBuf>,
+    /// How long to try until the server listens, for a script that has just started it
+    #[arg(long, value_name = "SECONDS", default_value_t = 0)]
+    pub wait: u64,
 }
 
 const EXAMPLES: &str = "Examples:
   cargo run -p ch01-kv -- shell                                to 127.0.0.1:6379
-  echo 'SET greeting \"hello world\"' | cargo run -p ch01-kv -- shell --connect 127.0.0.1:7000";
+  echo 'SET greeting \"hello world\"' | cargo run -p ch01-kv -- shell --connect 127.0.0.1:7000
+  echo PING | cargo run -p ch01-kv -- shell --wait 10           as soon as the server listens";
 
 /// The connection, made when it is needed, and made again after it has failed.
 struct Session {
@@ -60,13 +68,13 @@ enum Outcome {
 ///
 /// The server cannot be reached at the beginning, or at any time when lines come from a pipe; the terminal fails.
 pub fn run(args: ShellArgs) -> Result<(), Error> {
-    let ShellArgs { connect, password, history } = args;
+    let ShellArgs { connect, password, history, wait } = args;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(Error::system("start the runtime"))?;
     let mut session = Session { runtime, address: connect, password, client: None };
-    session.connect()?;
+    session.wait(Duration::from_secs(wait))?;
     if io::stdin().is_terminal() { interactive(&mut session, history) } else { piped(&mut session) }
 }
 
@@ -121,6 +129,17 @@ fn piped(session: &mut Session) -> Result<(), Error> {
 }
 
 impl Session {
+    /// Connects, and tries again for `patience` as long as nobody listens.
+    fn wait(&mut self, patience: Duration) -> Result<(), Error> {
+        let began = Instant::now();
+        loop {
+            match self.connect() {
+                Err(Error::Connect { .. }) if began.elapsed() < patience => std::thread::sleep(RETRY_AFTER),
+                other => return other,
+            }
+        }
+    }
+
     fn connect(&mut self) -> Result<(), Error> {
         let client = self.runtime.block_on(async {
             let mut client = Client::connect(self.address).await?;

@@ -172,13 +172,14 @@ fn whole_groups_are_applied_in_order_and_padding_is_no_tear() {
         let end = Position { offset: *log.bounds.last().expect("an end"), seq: 6 };
         let (applied, result) = replayed(&log.bytes);
         assert_eq!(applied, log.groups);
-        assert_eq!(result.expect("whole"), Recovered { groups: 6, end, tail: Tail::Clean });
+        let attested = Position { offset: log.bounds[5], seq: 5 };
+        assert_eq!(result.expect("whole"), Recovered { groups: 6, end, attested, tail: Tail::Clean });
         for units in [1, 2, 40_000] {
             let mut padded = log.bytes.clone();
             padded.extend(PADDING.repeat(units));
             let (applied, result) = replayed(&padded);
             assert_eq!(applied, log.groups);
-            assert_eq!(result.expect("whole"), Recovered { groups: 6, end, tail: Tail::Padding });
+            assert_eq!(result.expect("whole"), Recovered { groups: 6, end, attested, tail: Tail::Padding });
             padded.pop();
             assert_torn(&log, &padded, 6, "padding that is cut off");
         }
@@ -296,6 +297,29 @@ fn a_hole_in_what_was_never_synced_is_a_tear_though_groups_follow() {
     assert_torn(&log, &bytes, 6, "group 8 says no more than group 7 does");
     bytes[log.bounds[5] as usize + 1] ^= 1;
     assert_damaged(&log, &bytes, 5, "group 7 says that group 6 was durable");
+}
+
+#[test]
+fn what_no_group_attests_to_is_named() {
+    // As `everysec` writes: a sync now and then, and annotations that lag behind it.
+    for lag in [1, 2, 7, 30] {
+        let mut log = Written::new();
+        for group in 0..100_u64 {
+            log = log.group(group.saturating_sub(lag) / lag * lag, &set(&format!("key:{group}"), b"value"));
+        }
+        let durable = (99 - lag) / lag * lag;
+        let recovered = replayed(&log.bytes).1.expect("whole");
+        assert!(recovered.attested.seq <= durable, "nobody says that group {} is durable", recovered.attested.seq);
+        assert!(recovered.attested.seq + 3 * lag >= durable, "{} of {durable}, lag {lag}", recovered.attested.seq);
+        assert_eq!(recovered.attested.offset, log.bounds[recovered.attested.seq as usize]);
+        // A seal speaks for everything before it, and so does whoever writes on after a restart.
+        let sealed = log.synced_group(b"");
+        let attested = Position { offset: sealed.bounds[100], seq: 100 };
+        assert_eq!(replayed(&sealed.bytes).1.expect("whole").attested, attested);
+    }
+    // As `no` writes: nothing was ever synced.
+    let unsynced = (0..50).fold(Written::new(), |log, _| log.group(0, b"*1\r\n$4\r\nPING\r\n"));
+    assert_eq!(replayed(&unsynced.bytes).1.expect("whole").attested, Position::FIRST);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! The shell, fed from a pipe against a real server.
 
 use std::io::Write;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::process::{Command, Output, Stdio};
 
 use ch01_kv::protocol::config::Config;
@@ -72,4 +72,19 @@ fn a_server_that_is_not_there_is_named_in_the_error() {
     let output = shell(address, &[], "PING\n");
     assert_eq!(output.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&output.stderr).contains(&address.to_string()));
+}
+
+#[test]
+fn a_script_that_has_just_started_the_server_may_wait_for_it() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    // The address is known before anybody listens: a listener that has never accepted leaves its port free at once.
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+    let address = listener.local_addr().expect("an address");
+    drop(listener);
+    let waiting = std::thread::spawn(move || shell(address, &["--wait", "30"], "PING\n"));
+    let config = Config::new(address, dir.path().join("data"));
+    let server = Running::start(Options::new(config)).expect("a server starts");
+    let output = waiting.join().expect("the shell's thread");
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "PONG\n");
+    server.stop().expect("the server ends well");
 }

@@ -28,8 +28,8 @@ use super::{LOCK_NAME, LOG_NAME, REDIS_PARTS_NAME, REWRITE_NAME, StorageError, T
 /// Which part of the padding is the reserve: when less than one in this many bytes is left, it is replenished.
 const RESERVE_PART: u64 = 4;
 
-/// How much padding is written at a time, in bytes.
-const PADDING_CHUNK_BYTES: usize = 64 << 10;
+/// How much is written at a time where it can be any amount: padding, and what is copied. Bytes.
+const CHUNK_BYTES: usize = 64 << 10;
 
 /// How a log is opened.
 #[derive(Debug, Clone, Copy)]
@@ -254,7 +254,10 @@ impl Log {
             Tail::Clean | Tail::Padding => None,
         };
         // What was replayed may have come from the page cache of a process that was killed, and so may the file's name. Both
-        // are about to be built upon, and groups that are written from now on say that they are durable.
+        // are about to be built upon, and groups that are written from now on say that they are durable. Pages that a failed sync
+        // has dropped pass for clean, so that a sync alone would not write them.
+        write_back(&*file, recovered.attested.offset, recovered.end.offset)
+            .map_err(StorageError::io("write back", &path))?;
         file.sync_data().map_err(StorageError::io("sync", &path))?;
         disk.sync_dir(dir).map_err(StorageError::io("sync", dir))?;
         let padded_to = if recovered.tail == Tail::Padding { to } else { recovered.end.offset };
@@ -345,11 +348,26 @@ pub(super) fn log_limits() -> Limits {
 }
 
 fn write_padding(file: &dyn DiskFile, mut from: u64, to: u64) -> io::Result<()> {
-    let chunk = PADDING.repeat(PADDING_CHUNK_BYTES / UNIT_BYTES);
+    let chunk = PADDING.repeat(CHUNK_BYTES / UNIT_BYTES);
     while from < to {
         let len = usize::try_from(to - from).map_or(chunk.len(), |left| left.min(chunk.len()));
         file.write_at(&chunk[..len], from)?;
         from += len as u64;
+    }
+    Ok(())
+}
+
+/// Writes what the file holds between two offsets to where it is, so that the next sync has to make it durable.
+fn write_back(file: &dyn DiskFile, mut from: u64, to: u64) -> io::Result<()> {
+    let mut buf = vec![0; CHUNK_BYTES];
+    while from < to {
+        let wanted = usize::try_from(to - from).map_or(buf.len(), |left| left.min(buf.len()));
+        let read = file.read_at(&mut buf[..wanted], from)?;
+        if read == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        file.write_at(&buf[..read], from)?;
+        from += read as u64;
     }
     Ok(())
 }
@@ -359,7 +377,7 @@ fn keep(disk: &dyn Disk, dir: &Path, file: &dyn DiskFile, at: u64) -> Result<Pat
     let path = dir.join(format!("{LOG_NAME}.cut-{at}"));
     let copy = || -> io::Result<()> {
         let copy = disk.open(&path, Open::Truncate)?;
-        let mut buf = vec![0; PADDING_CHUNK_BYTES];
+        let mut buf = vec![0; CHUNK_BYTES];
         let mut offset = at;
         loop {
             let read = file.read_at(&mut buf, offset)?;

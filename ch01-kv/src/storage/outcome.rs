@@ -12,7 +12,10 @@ pub struct Recovered {
     pub groups: u64,
     /// Where the next group goes.
     pub end: Position,
-    /// What lies after that.
+    /// Up to where some annotation says that everything was durable: a place between two groups, not always the furthest such.
+    /// What lies between here and `end` is whole, and may have been read from the page cache alone.
+    pub attested: Position,
+    /// What lies after `end`.
     pub tail: Tail,
 }
 

@@ -16,6 +16,11 @@
 //! been synced, since nothing that was written later says so. It is cut and reported. A clean end leaves a seal, an
 //! empty group whose `synced` covers everything before it, which closes that gap.
 //!
+//! What is whole is not durable for that: a process that was killed leaves its last groups in the page cache, and after a failed
+//! sync they may stay there, pass for clean, and never be written (Rebello et al., "Can Applications Recover from fsync
+//! Failures?", USENIX ATC 2020). A replay therefore says from where on nobody attests to the groups
+//! ([`Recovered::attested`]), and [`log`](super::log) writes those back before it builds on them.
+//!
 //! **Left out**: repairing a damaged group from a replica's copy of it, and a scrub that looks for damage while serving.
 
 use common::disk::DiskFile;
@@ -53,6 +58,8 @@ pub fn replay(
     // >>> exercise: walk from annotation to annotation, apply what verifies, and judge what comes after the first that does not
     let mut window = Window::new(file, extent);
     let (mut groups, mut end) = (0, extent.from);
+    // To know the furthest place that is attested, all since would have to be remembered: the next one to ask for is enough.
+    let (mut attested, mut next) = (extent.from, extent.from);
     let (mut flaw, mut later) = (None, 0);
     while let Some((annotation, at, after)) = window.next_annotation()? {
         let expected = end.seq + 1;
@@ -63,7 +70,12 @@ pub fn replay(
                         apply(commands).map_err(|message| ReplayError::Refused { offset: end.offset, message })?;
                     }
                     groups += 1;
-                    end = Position { offset: after, seq: expected };
+                    let begin = std::mem::replace(&mut end, Position { offset: after, seq: expected });
+                    if annotation.synced == begin.seq {
+                        (attested, next) = (begin, end);
+                    } else if annotation.synced >= next.seq {
+                        (attested, next) = (next, end);
+                    }
                 }
                 Err(why) => flaw = Some(why),
             }
@@ -84,7 +96,7 @@ pub fn replay(
             Tail::Torn { at: end.offset, bytes: extent.to - end.offset, why, later }
         }
     };
-    Ok(Recovered { groups, end, tail })
+    Ok(Recovered { groups, end, attested, tail })
     // <<<
 }
 

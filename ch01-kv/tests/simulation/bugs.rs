@@ -25,6 +25,7 @@ pub(crate) enum Bug {
     SyncDirDoesNothing,
     RenameInTwoSteps,
     WriteLosesItsEnd,
+    WhatIsThereIsNotWritten,
     SelectIgnored,
     DeadlinesIgnored,
     RemovalsIgnored,
@@ -32,7 +33,7 @@ pub(crate) enum Bug {
     ChangeNotRecorded,
 }
 
-pub(crate) const ALL: [Bug; 18] = [
+pub(crate) const ALL: [Bug; 19] = [
     Bug::RepliesDoNotWait,
     Bug::ReadsDoNotWait,
     Bug::AbandonedRepliesLeave,
@@ -46,6 +47,7 @@ pub(crate) const ALL: [Bug; 18] = [
     Bug::SyncDirDoesNothing,
     Bug::RenameInTwoSteps,
     Bug::WriteLosesItsEnd,
+    Bug::WhatIsThereIsNotWritten,
     Bug::SelectIgnored,
     Bug::DeadlinesIgnored,
     Bug::RemovalsIgnored,
@@ -136,6 +138,12 @@ impl DiskFile for BuggyFile {
     }
 
     fn write_at(&self, data: &[u8], offset: u64) -> io::Result<()> {
+        if self.bug == Some(Bug::WhatIsThereIsNotWritten) {
+            let mut there = vec![0; data.len()];
+            if self.inner.read_at(&mut there, offset)? == data.len() && there == data {
+                return Ok(());
+            }
+        }
         // Once in a while: a disk that never writes properly is found by anybody.
         let loses = self.bug == Some(Bug::WriteLosesItsEnd) && data.len() % 31 == 7;
         self.inner.write_at(if loses { &data[..data.len() - 1] } else { data }, offset)
