@@ -170,23 +170,80 @@ fn a_client_that_never_reads_is_disconnected_at_the_limit() {
 }
 
 #[test]
-fn a_client_that_goes_on_after_a_protocol_error_takes_no_memory() {
+fn a_client_that_reads_as_it_comes_gets_more_than_may_wait_for_it() {
     let server = Server::start();
     let mut stream = server.connect();
-    // Replies that the client does not read keep the connection open while it is closing.
+    assert_eq!(call(&mut stream, b"CONFIG SET client-output-buffer-limit \"normal 4mb 0 0\"\r\n", 5), "+OK\r\n");
+    let value = "v".repeat(1_000_000);
+    let set = format!("*3\r\n$3\r\nSET\r\n$1\r\na\r\n${}\r\n{value}\r\n", value.len());
+    assert_eq!(call(&mut stream, set.as_bytes(), 5), "+OK\r\n");
+    // One packet asks for fifteen times the limit, and nothing follows it.
+    let mut eager = server.connect();
+    eager.write_all("GET a\r\n".repeat(60).as_bytes()).expect("it is sent");
+    eager.shutdown(Shutdown::Write).expect("it can be shut down");
+    let reply = format!("${}\r\n{value}\r\n", value.len());
+    assert!(rest(&mut eager) == reply.repeat(60).as_bytes(), "every reply, whole and in order");
+}
+
+#[test]
+fn one_request_cannot_ask_for_more_than_may_wait() {
+    let server = Server::start();
+    let mut stream = server.connect();
+    assert_eq!(call(&mut stream, b"CONFIG SET client-output-buffer-limit \"normal 16mb 0 0\"\r\n", 5), "+OK\r\n");
+    let value = "v".repeat(4 << 20);
+    let set = format!("*3\r\n$3\r\nSET\r\n$1\r\na\r\n${}\r\n{value}\r\n", value.len());
+    assert_eq!(call(&mut stream, set.as_bytes(), 5), "+OK\r\n");
+    let requests = [
+        format!("MGET{}\r\n", " a".repeat(500)),
+        format!("MULTI\r\n{}EXEC\r\n", "GET a\r\n".repeat(500)),
+        format!("EVIL\r\nMGET{}\r\n", " a".repeat(500)),
+    ];
+    for request in requests {
+        let before = resident_bytes();
+        let mut greedy = server.connect();
+        greedy.write_all(request.as_bytes()).expect("it is sent");
+        assert!(rest(&mut greedy).len() < 500 * value.len(), "2 GB of replies were made");
+        let taken = resident_bytes().saturating_sub(before);
+        assert!(taken < 500 << 20, "{} MiB were taken for replies", taken >> 20);
+    }
+    server.assert_serves();
+}
+
+#[test]
+fn a_client_that_sends_without_reading_is_kept_no_more_than_its_limit() {
+    let server = Server::start();
+    let mut stream = server.connect();
+    assert_eq!(call(&mut stream, b"CONFIG SET client-output-buffer-limit \"normal 32mb 0 0\"\r\n", 5), "+OK\r\n");
     let value = "v".repeat(1 << 20);
     let set = format!("*3\r\n$3\r\nSET\r\n$1\r\na\r\n${}\r\n{value}\r\n", value.len());
     assert_eq!(call(&mut stream, set.as_bytes(), 5), "+OK\r\n");
-    stream.write_all("GET a\r\n".repeat(64).as_bytes()).expect("it is sent");
-    stream.write_all(b"*x\r\n").expect("it is sent");
+    let mut deaf = server.connect();
+    deaf.write_all("GET a\r\n".repeat(64).as_bytes()).expect("it is sent");
     server.assert_serves();
     let before = resident_bytes();
     let chunk = vec![b'z'; 1 << 20];
-    for _ in 0..300 {
-        stream.write_all(&chunk).expect("it is sent");
-    }
+    let sent = (0..300).take_while(|_| deaf.write_all(&chunk).is_ok()).count();
+    assert!(sent < 300, "nobody was disconnected");
     let taken = resident_bytes().saturating_sub(before);
-    assert!(taken < 150 << 20, "{} MiB are kept for a connection that is closing", taken >> 20);
+    assert!(taken < 150 << 20, "{} MiB are kept for a client that does not read", taken >> 20);
+}
+
+#[test]
+fn time_passes_between_the_requests_of_a_pipeline() {
+    let server = Server::start();
+    let mut stream = server.connect();
+    let requests =
+        b"SET k v PX 50\r\nTIME\r\nDEBUG SLEEP 0.2\r\nTIME\r\nGET k\r\nSET k w PX 100000\r\nGET k\r\nQUIT\r\n";
+    stream.write_all(requests).expect("it is sent");
+    let replies = String::from_utf8(rest(&mut stream)).expect("text");
+    let words: Vec<&str> = replies.split("\r\n").collect();
+    let time = |at: usize| -> f64 {
+        let part = |at: usize| -> f64 { words[at].parse().expect("a number") };
+        part(at) + part(at + 2) / 1e6
+    };
+    // *2 $n seconds $n microseconds, after +OK; the sleep's own +OK; and again.
+    assert!(time(9) - time(3) >= 0.199, "{replies}");
+    assert_eq!(words[12..], ["$-1", "+OK", "$1", "w", "+OK", ""], "{replies}");
 }
 
 #[test]

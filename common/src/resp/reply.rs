@@ -37,18 +37,32 @@ pub enum Protocol {
 
 /// The replies to one client that have not been written to its socket yet.
 ///
-/// **Invariants**: `written <= buf.len()`, and what lies before `written` has left.
-#[derive(Debug, Default)]
+/// **Invariants**: `written <= buf.len()`, and what lies before `written` has left. Once `overflowed`, nothing is added that is
+/// as long as its input: whoever owns the connection closes it.
+#[derive(Debug)]
 pub struct Replies {
     buf: Vec<u8>,
     written: usize,
     protocol: Protocol,
+    max_bytes: usize,
+    overflowed: bool,
 }
 
 impl Replies {
     /// No replies yet.
     pub fn new(protocol: Protocol) -> Self {
-        Self { buf: Vec::new(), written: 0, protocol }
+        Self { buf: Vec::new(), written: 0, protocol, max_bytes: usize::MAX, overflowed: false }
+    }
+
+    /// How many bytes may wait. One request can ask for a thousand times its own size: what is beyond this is dropped as it is
+    /// made, before memory is taken for it, and the replies have [`overflowed`](Self::overflowed).
+    pub fn set_max_bytes(&mut self, max_bytes: usize) {
+        self.max_bytes = max_bytes;
+    }
+
+    /// Whether something was dropped: what waits is no whole reply any more.
+    pub fn overflowed(&self) -> bool {
+        self.overflowed
     }
 
     /// What the client speaks from the next reply on.
@@ -98,6 +112,9 @@ impl Replies {
     /// A bulk string: any bytes.
     #[inline]
     pub fn bulk(&mut self, bytes: &[u8]) {
+        if !self.has_room(bytes.len()) {
+            return;
+        }
         self.buf.reserve(bytes.len() + HEADER_BYTES);
         self.header(b'$', bytes.len());
         self.buf.extend_from_slice(bytes);
@@ -170,6 +187,9 @@ impl Replies {
         if self.protocol == Protocol::Resp2 {
             return self.bulk(text);
         }
+        if !self.has_room(text.len()) {
+            return;
+        }
         self.header(b'=', text.len() + 4);
         self.buf.extend_from_slice(format.as_bytes());
         self.buf.push(b':');
@@ -229,7 +249,17 @@ impl Replies {
         }
     }
 
+    #[inline]
+    fn has_room(&mut self, len: usize) -> bool {
+        let fits = self.len() + len <= self.max_bytes;
+        self.overflowed |= !fits;
+        fits
+    }
+
     fn line(&mut self, marker: u8, text: &[u8]) {
+        if !self.has_room(text.len()) {
+            return;
+        }
         self.buf.reserve(text.len() + HEADER_BYTES);
         self.buf.push(marker);
         self.buf.extend_from_slice(text);

@@ -19,6 +19,11 @@ use crate::resp::{Protocol, ProtocolError, Replies, Request};
 /// A reply buffer that has grown beyond this many bytes gives its memory back once it is empty.
 const KEPT_BUFFER_BYTES: usize = 64 << 10;
 
+/// When this many bytes of replies have gathered for a connection, its next request waits until its socket has been offered
+/// them: a pipeline's replies may come to many times what a client can take at once, and one that reads as they come is to
+/// get them all. Large enough that a write to the socket is worth its cost.
+const HIGH_WATER_BYTES: usize = 1 << 20;
+
 /// How often connections are looked through for idle ones.
 const IDLE_SCAN: Duration = Duration::from_secs(1);
 
@@ -62,6 +67,8 @@ struct Connection<W> {
     last_active: Duration,
     /// Its next request waits for [`Effect::Resume`].
     blocked: bool,
+    /// Its next request waits until its socket has taken what there is for it.
+    full: bool,
     /// It is closed when its replies have left.
     closing: bool,
     /// It is in `unsent`.
@@ -84,6 +91,8 @@ pub(super) enum Reading {
     On,
     /// Waits to be resumed; what arrives meanwhile is kept.
     Blocked,
+    /// Waits until its replies have been taken; what arrives meanwhile is kept.
+    Full,
     /// Waits until its replies have left; what arrives meanwhile is dropped.
     Closing,
     /// Ends.
@@ -138,6 +147,7 @@ impl<W: AsyncWrite + Unpin + 'static, S: Service> Hub<W, S> {
             holds: VecDeque::new(),
             last_active: now.uptime,
             blocked: false,
+            full: false,
             closing: self.stopped.get(),
             queued: false,
             draining: false,
@@ -180,18 +190,37 @@ impl<W: AsyncWrite + Unpin + 'static, S: Service> Hub<W, S> {
         match connection {
             Connection { closing: true, .. } => Reading::Closing,
             Connection { blocked: true, .. } => Reading::Blocked,
+            Connection { full: true, .. } => Reading::Full,
             _ => Reading::On,
         }
+    }
+
+    /// Whether `id` leaves more unread than it may: its replies, and `waiting` bytes of requests that wait for them to be read.
+    pub(super) fn reads_too_little(&self, id: ConnId, waiting: usize) -> bool {
+        let state = &mut *self.state.borrow_mut();
+        let unsent = state.get(id).map_or(0, |connection| connection.unsent());
+        let too_much = unsent + waiting > state.service.max_unsent_bytes(id);
+        if too_much {
+            tracing::warn!(connection = id.serial, unsent, waiting, "closed: it does not read its replies");
+        }
+        too_much
     }
 
     /// Executes the requests that `next` yields, until there are no more, or the connection blocks or ends.
     pub(super) fn execute(&self, id: ConnId, next: &mut dyn FnMut(Run<'_>) -> Result<(), ProtocolError>) -> Reading {
         let mut now = self.clock.now();
+        let began = now;
         let state = &mut *self.state.borrow_mut();
         state.service.batch_began();
+        let max_bytes = state.service.max_unsent_bytes(id);
+        if let Some(connection) = state.get(id) {
+            connection.replies.set_max_bytes(max_bytes);
+        }
         let mut reading = Reading::On;
         let broken = next(&mut |request| {
-            reading = state.execute_one(&self.clock, &mut now, id, request, &self.shutdown);
+            reading = state.execute_one(now, id, request, &self.clock, &self.shutdown);
+            // What comes next happens later, by the clock on the wall too: a command may have taken long.
+            now = began.later(self.clock.uptime());
             reading == Reading::On
         });
         if let Err(protocol_error) = broken {
@@ -355,33 +384,33 @@ impl<W: AsyncWrite + Unpin, S: Service> State<W, S> {
 
     fn execute_one(
         &mut self,
-        clock: &Clock,
-        now: &mut Now,
+        now: Now,
         id: ConnId,
         request: &Request<'_>,
+        clock: &Clock,
         shutdown: &Notify,
     ) -> Reading {
         let connection = &mut self.connections[id.slot];
-        let flow = self.service.call(*now, id, request, &mut connection.replies);
+        let flow = self.service.call(now, id, request, &mut connection.replies);
         match flow {
             Flow::Continue => {}
             Flow::Block => connection.blocked = true,
             Flow::Close => connection.closing = true,
         }
-        let unsent = connection.replies.len() - connection.sent;
-        let uptime = clock.uptime();
-        self.service.took(*now, id, request, uptime.saturating_sub(now.uptime));
-        now.uptime = uptime;
+        let overflowed = connection.replies.overflowed();
+        connection.full |= connection.unsent() >= HIGH_WATER_BYTES;
+        self.service.took(now, id, request, clock.uptime().saturating_sub(now.uptime));
         if !self.service.effects().is_empty() {
-            self.apply_effects(*now, shutdown);
+            self.apply_effects(now, shutdown);
         }
-        if unsent > self.service.max_unsent_bytes(id) {
-            tracing::warn!(connection = id.serial, unsent_bytes = unsent, "closed: it does not read its replies");
-            self.disconnect(id, *now);
+        if overflowed {
+            tracing::warn!(connection = id.serial, "closed: its replies are larger than may wait for it");
+            self.disconnect(id, now);
         }
         match self.get(id) {
             None => Reading::Over,
             Some(connection) if connection.blocked || connection.closing => Reading::Blocked,
+            Some(connection) if connection.full => Reading::Full,
             Some(_) => Reading::On,
         }
     }
@@ -421,7 +450,7 @@ impl<W: AsyncWrite + Unpin, S: Service> State<W, S> {
         let position = self.service.position();
         let limit = self.service.max_unsent_bytes(id);
         let Some(connection) = self.get(id) else { return };
-        if connection.replies.len() - connection.sent + bytes.len() > limit {
+        if connection.unsent() + bytes.len() > limit {
             tracing::warn!(connection = id.serial, "closed: it does not read what it subscribed to");
             self.disconnect(id, now);
             return;
@@ -446,8 +475,12 @@ impl<W: AsyncWrite + Unpin, S: Service> State<W, S> {
 }
 
 impl<W: AsyncWrite + Unpin> Connection<W> {
+    fn unsent(&self) -> usize {
+        self.replies.len() - self.sent
+    }
+
     fn is_sent(&self) -> bool {
-        self.sent == self.replies.len()
+        self.unsent() == 0
     }
 
     /// What has been added to the replies since the last hold waits for `position`.
@@ -495,6 +528,12 @@ impl<W: AsyncWrite + Unpin> Connection<W> {
             self.holds.push_front((may_leave, 0));
         }
         self.forget_sent();
+        if self.full && self.unsent() < HIGH_WATER_BYTES {
+            self.full = false;
+            if let Some(reader) = &self.reader {
+                reader.wake_by_ref();
+            }
+        }
         if full { Poll::Pending } else { Poll::Ready(Ok(())) }
     }
 

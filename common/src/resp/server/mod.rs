@@ -57,6 +57,15 @@ pub struct Now {
     pub uptime: Duration,
 }
 
+impl Now {
+    /// This time, moved on to `uptime` on both clocks.
+    fn later(self, uptime: Duration) -> Self {
+        let passed = uptime.saturating_sub(self.uptime).as_millis();
+        let unix_ms = self.unix_ms.saturating_add(u64::try_from(passed).unwrap_or(u64::MAX));
+        Self { unix_ms, uptime: self.uptime.max(uptime) }
+    }
+}
+
 /// What becomes of the connection after a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Flow {

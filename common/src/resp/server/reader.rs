@@ -21,22 +21,32 @@ where
     W: AsyncWrite + Unpin + 'static,
     S: Service,
 {
-    let mut reader =
-        Reader { id, decoder: RequestDecoder::new(hub.request_limits(id)), partial: Vec::new(), unexecuted: false };
+    let mut reader = Reader {
+        id,
+        decoder: RequestDecoder::new(hub.request_limits(id)),
+        partial: Vec::new(),
+        executed: 0,
+        unexecuted: false,
+        ended: false,
+    };
     std::future::poll_fn(|cx| reader.poll(hub, &mut read, cx)).await;
     hub.disconnect(id);
 }
 
-/// **Invariant**: `partial` begins where a request begins. Unless `unexecuted`, the decoder has seen all of it, and it is
-/// part of one request.
+/// **Invariants**: `partial[executed..]` begins where a request begins. Unless `unexecuted`, the decoder has seen all of it, and
+/// it is part of one request. `executed` is at most half of `partial`.
 #[derive(Debug)]
 struct Reader {
     id: ConnId,
     decoder: RequestDecoder,
     /// What was received and not yet executed. Empty, and without memory, between whole requests.
     partial: Vec<u8>,
-    /// `partial` may hold whole requests: they arrived while the connection was blocked.
+    /// Bytes at the front of `partial` that have been executed: to move the rest forward each time would cost more than reading it.
+    executed: usize,
+    /// `partial` may hold whole requests: they arrived while the connection was blocked or full.
     unexecuted: bool,
+    /// The client sends no more.
+    ended: bool,
 }
 
 impl Reader {
@@ -55,16 +65,18 @@ impl Reader {
                     self.execute_partial(hub);
                     continue;
                 }
-                Reading::On | Reading::Blocked => {}
-                Reading::Closing => self.partial = Vec::new(),
-            }
-            match std::task::ready!(self.receive(hub, read, reading, cx)) {
-                Ok(0) => {
+                Reading::Full if self.ended => return Poll::Pending,
+                _ if self.ended => {
                     hub.end_of_input(self.id);
                     // Where replies are still to leave, the flusher ends the connection and wakes this task.
                     let over = hub.reading(self.id, cx.waker()) == Reading::Over;
                     return if over { Poll::Ready(()) } else { Poll::Pending };
                 }
+                Reading::On | Reading::Blocked | Reading::Full => {}
+                Reading::Closing => (self.partial, self.executed) = (Vec::new(), 0),
+            }
+            match std::task::ready!(self.receive(hub, read, reading, cx)) {
+                Ok(0) => self.ended = true,
                 // There is probably more, but the others have waited for as long as this one was served.
                 Ok(READ_BYTES) => {
                     cx.waker().wake_by_ref();
@@ -76,8 +88,8 @@ impl Reader {
         }
     }
 
-    /// Reads once, and executes what is complete. While the connection is blocked, what arrives is kept; once it is closing,
-    /// it is not: a client that goes on talking must not be paid for in memory.
+    /// Reads once, and executes what is complete. While the connection is blocked or full, what arrives is kept; once it is
+    /// closing, it is not: a client that goes on talking must not be paid for in memory.
     fn receive<R, W, S>(
         &mut self,
         hub: &Hub<W, S>,
@@ -101,8 +113,8 @@ impl Reader {
         if reading == Reading::Closing {
             return Poll::Ready(Ok(count));
         }
-        let blocked = reading == Reading::Blocked;
-        if self.partial.is_empty() && !blocked {
+        let waits = reading != Reading::On;
+        if self.partial.is_empty() && !waits {
             let (taken, reading) = execute(hub, self.id, &mut self.decoder, received);
             self.partial.extend_from_slice(&received[taken..]);
             self.unexecuted = reading != Reading::On;
@@ -113,13 +125,17 @@ impl Reader {
         }
         self.partial.extend_from_slice(received);
         drop(scratch);
-        if !blocked {
+        if !waits {
             self.execute_partial(hub);
-        } else {
-            self.unexecuted = true;
-            if self.partial.len() > hub.limits().max_request_bytes {
-                return Poll::Ready(Err(io::ErrorKind::FileTooLarge.into()));
-            }
+            return Poll::Ready(Ok(count));
+        }
+        self.unexecuted = true;
+        let too_much = match reading {
+            Reading::Full => hub.reads_too_little(self.id, self.partial.len()),
+            _ => self.partial.len() > hub.limits().max_request_bytes,
+        };
+        if too_much {
+            return Poll::Ready(Err(io::ErrorKind::FileTooLarge.into()));
         }
         Poll::Ready(Ok(count))
     }
@@ -129,12 +145,16 @@ impl Reader {
         W: AsyncWrite + Unpin + 'static,
         S: Service,
     {
-        let (taken, reading) = execute(hub, self.id, &mut self.decoder, &self.partial);
-        self.unexecuted = reading != Reading::On && taken < self.partial.len();
-        if taken == self.partial.len() {
+        let (taken, reading) = execute(hub, self.id, &mut self.decoder, &self.partial[self.executed..]);
+        self.executed += taken;
+        let left = self.partial.len() - self.executed;
+        self.unexecuted = reading != Reading::On && left > 0;
+        if left == 0 {
             self.partial = Vec::new();
-        } else {
-            self.partial.drain(..taken);
+            self.executed = 0;
+        } else if self.executed > left {
+            self.partial.drain(..self.executed);
+            self.executed = 0;
         }
     }
 }
