@@ -184,6 +184,13 @@ fn whole_groups_are_applied_in_order_and_padding_is_no_tear() {
             assert_torn(&log, &padded, 6, "padding that is cut off");
         }
     }
+    // A seal holds no commands, though it may hold padding: there is nothing to apply in it.
+    for units in [0, 1, 255] {
+        let sealed = sample(0).synced_group(&PADDING.repeat(units));
+        let (applied, result) = replayed(&sealed.bytes);
+        assert_eq!(applied, sealed.groups[..6], "a seal of {units} units");
+        assert_eq!((result.as_ref().expect("whole").groups, result.expect("whole").tail), (7, Tail::Clean));
+    }
     // A group that cannot be applied is somebody's fault, and named; nothing after it is applied.
     let file = MemoryFile { bytes: sample(0).bytes, ..MemoryFile::default() };
     let mut calls = 0;

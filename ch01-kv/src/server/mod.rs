@@ -80,11 +80,12 @@ pub fn run(
     raise_file_limit(config.maxclients);
     let clock = Clock::start();
     let wake = Arc::new(Notify::new());
-    let mut kv = open(config, disk, clock, &wake)?;
     let runtime = runtime()?;
     runtime.block_on(async move {
-        let listener = TcpAcceptor::bind(kv.config.listen)
-            .map_err(|source| Error::Listen { address: kv.config.listen, source })?;
+        // First, so that a port that is taken is noticed before a log is made or loaded; whoever connects meanwhile waits.
+        let address = config.listen;
+        let listener = TcpAcceptor::bind(address).map_err(|source| Error::Listen { address, source })?;
+        let mut kv = open(config, disk, clock, &wake)?;
         kv.config.listen = listener.local_addr().map_err(Error::system("learn the port"))?;
         let (handle, questions) = server::handle();
         let admin_address = match admin {
@@ -207,7 +208,8 @@ fn report_recovery(kv: &Kv, report: &Report) {
             bytes,
             later_groups = later,
             ?kept,
-            "the log ended in a group that {why}: it was never acknowledged under appendfsync always, and has been cut"
+            "the log ended in a group that {why}, and it has been cut: a crash leaves that of what was not synced, and then \
+             nobody was told of it under appendfsync always; if the disk is damaged, what was in its last block is lost"
         );
     }
 }

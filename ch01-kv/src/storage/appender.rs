@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use common::disk::DiskFile;
 
-use super::format::{self, Annotation, GROUP_MAX_BYTES, Position};
+use super::format::{self, Annotation, BLOCK_BYTES, GROUP_MAX_BYTES, PADDING, Position, UNIT_BYTES};
 
 /// Commands up to this many bytes are copied, so that they go with their annotation in one write; more are written by
 /// themselves, because a large copy costs more than a second system call.
@@ -61,13 +61,16 @@ impl Appender {
         Ok(())
     }
 
-    /// Writes a seal: an empty group that says that everything before it is durable. Whoever calls has made that true, or lets
-    /// nobody see the file before it is.
+    /// Writes a seal: a group without commands that says that everything before it is durable. Whoever calls has made that
+    /// true, or lets nobody see the file before it is. Padding moves its annotation to a block of its own, so that no damage to
+    /// one block can take both a group and what testifies to it.
     pub(super) fn seal(&mut self) -> io::Result<()> {
         if self.end.seq == 0 {
             return Ok(());
         }
         self.synced = self.end.seq;
-        self.append(&[])
+        let apart_bytes = self.end.offset.next_multiple_of(BLOCK_BYTES) - self.end.offset;
+        let units = usize::try_from(apart_bytes).expect("less than a block") / UNIT_BYTES;
+        self.append(&PADDING.repeat(units))
     }
 }

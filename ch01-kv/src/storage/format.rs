@@ -14,7 +14,8 @@
 //!                                     ▲ each boundary lies on a multiple of 16 bytes ▲
 //!
 //! annotation:  #G <len> <crc> <seq> <synced> <check> <spaces> CR LF
-//!              len     bytes of commands in the group, decimal; 0 in the seal that a clean end leaves
+//!              len     bytes of commands in the group, decimal; in the seal that a clean end leaves, padding
+//!                      up to the next multiple of 4096, where the annotation then stands
 //!              crc     CRC-32 of salt (8 bytes, LE), seq (8, LE), len (4, LE), commands; 8 hexadecimal digits
 //!              seq     the group's number, from 1, without gaps; decimal
 //!              synced  the highest group that a sync was known to cover when this one was written; decimal, below seq
@@ -37,6 +38,9 @@ pub const UNIT_BYTES: usize = 16;
 
 /// The unit of padding: an annotation that says nothing.
 pub const PADDING: &[u8; UNIT_BYTES] = b"#             \r\n";
+
+/// What a disk may lose at once, in bytes: the block of most file systems, and eight of a disk's smallest sectors.
+pub const BLOCK_BYTES: u64 = 4096;
 
 /// The length of the header, in bytes.
 pub const HEADER_BYTES: usize = 48;

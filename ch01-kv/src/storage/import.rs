@@ -1,7 +1,8 @@
 //! Moving in: takes over a log that a Redis wrote as plain commands, so that a user's data can come as well as leave.
 //!
 //! A Redis log carries no checksums. Its commands are read, applied and written into a log of our own at once, and from then
-//! on they are covered. Transactions stay in one group. The file itself is replaced; Redis loads the new one as well.
+//! on they are covered. Transactions stay in one group. The file itself stays, as
+//! `appendonly.aof.redis-<salt>`; Redis loads the new one as well.
 //!
 //! **Left out**: the RDB preamble and the manifest of Redis 7: the errors say how to have Redis write neither.
 

@@ -1,7 +1,7 @@
 //! Work that takes as long as the disk does: given to threads in life, and run by the harness, in its own order, in tests.
 //!
-//! The owner of the state never waits for a disk. It submits a [`Job`], goes on, and takes what is [`Done`] when it looks
-//! next; `wake` tells it that it should.
+//! The owner of the state waits for no disk, but for the switch to a rewritten log (see [`journal`](super::journal)). It
+//! submits a [`Job`], goes on, and takes what is [`Done`] when it looks next; `wake` tells it that it should.
 
 use std::collections::VecDeque;
 use std::fmt;

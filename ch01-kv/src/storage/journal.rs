@@ -2,11 +2,12 @@
 //!
 //! ```text
 //!   record ─> buffer ──Write──> log (page cache) ──Sync, in a thread──> disk
-//!                └ position        the event loop never waits for the disk
+//!                └ position        the event loop goes on
 //! ```
 //!
 //! A rewrite runs beside it: a snapshot of the databases goes to a new log step by step, then the groups that the live log
-//! has received meanwhile, and at last the new log takes the live one's place.
+//! has received meanwhile, and at last the new log takes the live one's place. That last switch alone is made by the event
+//! loop itself, and it waits for the disk there: what came since the last copy is copied, synced and named.
 
 use std::collections::VecDeque;
 use std::path::PathBuf;

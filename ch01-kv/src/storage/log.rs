@@ -279,6 +279,11 @@ impl Log {
     ) -> Result<(Self, Report), StorageError> {
         let mut rewrite = Rewrite::begin(Arc::clone(disk), dir, salt)?;
         let commands = if exists { import(&**disk, &path, &mut rewrite, apply)? } else { 0 };
+        if commands > 0 {
+            // It is the user's own file: it stays, under another name.
+            let kept = dir.join(format!("{LOG_NAME}.redis-{salt:016x}"));
+            disk.hard_link(&path, &kept).map_err(StorageError::io("link", &kept))?;
+        }
         let (appender, named) = rewrite.install()?;
         named?;
         let end = appender.end;

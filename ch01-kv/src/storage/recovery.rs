@@ -12,9 +12,10 @@
 //! synced in any order, so that after a power cut under `everysec` the last second may have holes. Whatever comes after a
 //! hole is given up with it, since it was executed on top of what is gone.
 //!
-//! One case stays ambiguous: damage to the **last** group of a log that did not end cleanly looks like a tear, even if it had
-//! been synced, since nothing that was written later says so. It is cut and reported. A clean end leaves a seal, an
-//! empty group whose `synced` covers everything before it, which closes that gap.
+//! One case stays ambiguous: damage to the **last block** of a log that did not end cleanly looks like a tear, even if the groups
+//! in it had been synced, since nothing that was written later, elsewhere, says so. They are cut and reported. A clean end
+//! leaves a seal, a group of padding whose `synced` covers everything before it and whose annotation has a block of its own:
+//! that closes the gap.
 //!
 //! What is whole is not durable for that: a process that was killed leaves its last groups in the page cache, and after a failed
 //! sync they may stay there, pass for clean, and never be written (Rebello et al., "Can Applications Recover from fsync
@@ -45,7 +46,7 @@ pub struct Extent {
 /// Calls `apply` with the commands of each whole group of `extent`, in order, up to the first that is not whole.
 ///
 /// A group is given to `apply` when it has been verified, in one piece, and before the file is read more than
-/// [`READ_BYTES`] beyond it. Seals are not given: they hold no commands.
+/// [`READ_BYTES`] beyond it. Seals are not given: padding is no command.
 ///
 /// # Errors
 ///
@@ -66,7 +67,7 @@ pub fn replay(
         if flaw.is_none() {
             match verify(&window, extent.salt, end, &annotation, at) {
                 Ok(commands) => {
-                    if !commands.is_empty() {
+                    if !is_padding(commands) {
                         apply(commands).map_err(|message| ReplayError::Refused { offset: end.offset, message })?;
                     }
                     groups += 1;
