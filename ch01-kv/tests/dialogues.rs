@@ -42,6 +42,11 @@ fn a_pop_that_waits_is_answered_in_order_of_arrival() {
     run("blocking");
 }
 
+#[test]
+fn a_pop_that_waits_is_served_by_the_key_that_comes_first() {
+    run("woken");
+}
+
 fn run(name: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scripts/dialogues").join(name);
     goldenscript::run(&mut Stage::new(), path).unwrap_or_else(|error| panic!("{name}: {error}"));

@@ -1,32 +1,20 @@
 //! One database: keys with their values, deadlines and last uses, and what else must hold whenever one of them changes.
 //!
-//! Every change goes through [`Db`], which keeps four books beside the table itself: the bytes in use (for `maxmemory`),
-//! the deadlines ([`Expiry`]), the keys that somebody waits for or watches ([`Db::watch`]), and, while a snapshot is being
-//! taken, what has yet to be saved ([`Snapshot`]). A command cannot forget one of them, because it cannot reach the table.
-//!
-//! The table is cut into [`SHARDS`] small ones by the key's hash. One large table would stop the world when it doubles,
-//! and its percentiles would show it (DDIA ch. 1, "Describing Performance"); a small one doubles in microseconds. Shards
-//! are also what a scan counts through and what a snapshot saves at a time.
+//! Every change goes through [`Db`], which keeps four books beside the table itself ([`Shards`]): the bytes in use (for
+//! `maxmemory`), the deadlines ([`Expiry`]), the keys that somebody watches or waits for ([`Watches`]), and, while a
+//! snapshot is being taken, what has yet to be saved ([`Snapshot`]). A command cannot forget one of them, because it cannot
+//! reach the table.
 
-use std::collections::BTreeMap;
-
-use foldhash::fast::FixedState;
-use hashbrown::HashTable;
 use hashbrown::hash_table::Entry as Place;
-use std::hash::BuildHasher;
 
 use super::entry::Entry;
 use super::eviction::{Candidate, LruClock};
 use super::expiry::{self, Expiry};
+use super::shards::Shards;
 use super::snapshot::{Sink, Snapshot};
 use super::types::{KeyHash, UnixMillis};
 use super::value::{Collection, Kind, Value, ValueRef, WrongType};
-
-/// How many tables a database is cut into; a power of two. At a million keys each has 244.
-pub const SHARDS: usize = 4096;
-
-/// The hash's bits that choose the shard: not those that the shard's own table uses (its lowest, and its highest seven).
-const SHARD_SHIFT: u32 = 40;
+use super::watches::Watches;
 
 /// What becomes of a key's deadline when it is given a new value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,15 +33,13 @@ pub enum Ttl {
 /// `used_bytes` is the sum of [`Entry::bytes`] over the table.
 #[derive(Debug)]
 pub struct Db {
-    shards: Vec<HashTable<Entry>>,
-    hasher: FixedState,
+    shards: Shards,
     len: usize,
     used_bytes: usize,
     clock: LruClock,
     /// The index of deadlines, which the active cycle works from.
     pub expiry: Expiry,
-    watched: BTreeMap<Box<[u8]>, usize>,
-    changed: Vec<Box<[u8]>>,
+    watches: Watches,
     snapshot: Option<Snapshot>,
 }
 
@@ -61,14 +47,12 @@ impl Db {
     /// An empty database. `seed` makes its hashes unpredictable, so that nobody can choose keys that collide.
     pub fn new(seed: u64) -> Self {
         Self {
-            shards: Vec::new(),
-            hasher: FixedState::with_seed(seed),
+            shards: Shards::new(seed),
             len: 0,
             used_bytes: 0,
             clock: LruClock(0),
             expiry: Expiry::new(),
-            watched: BTreeMap::new(),
-            changed: Vec::new(),
+            watches: Watches::default(),
             snapshot: None,
         }
     }
@@ -95,7 +79,7 @@ impl Db {
 
     /// What the key holds, without counting as a use of it.
     pub fn peek(&self, key: &[u8]) -> Option<&Entry> {
-        self.find(self.hash(key), key)
+        self.shards.find(self.shards.hash(key), key)
     }
 
     /// Whether the key is there.
@@ -106,8 +90,8 @@ impl Db {
     /// The key's value.
     #[inline]
     pub fn get(&mut self, key: &[u8]) -> Option<ValueRef<'_>> {
-        let hash = self.hash(key);
-        let entry = find_mut(&mut self.shards, hash, key)?;
+        let hash = self.shards.hash(key);
+        let entry = self.shards.find_mut(hash, key)?;
         entry.touch(self.clock);
         Some(entry.value())
     }
@@ -123,8 +107,8 @@ impl Db {
 
     /// The collection that the key holds.
     pub fn read<C: Collection>(&mut self, key: &[u8]) -> Result<Option<&C>, WrongType> {
-        let hash = self.hash(key);
-        let Some(entry) = find_mut(&mut self.shards, hash, key) else { return Ok(None) };
+        let hash = self.shards.hash(key);
+        let Some(entry) = self.shards.find_mut(hash, key) else { return Ok(None) };
         entry.touch(self.clock);
         match entry {
             Entry::Object(object) => C::of(&object.value).map(Some).ok_or(WrongType),
@@ -139,15 +123,10 @@ impl Db {
 
     /// Gives the key a string, whatever it held.
     pub fn set_str(&mut self, key: &[u8], value: &[u8], ttl: Ttl) {
-        let hash = self.hash(key);
+        let hash = self.shards.hash(key);
         self.before_change(hash, key);
         let clock = self.clock;
-        let hasher = &self.hasher;
-        if self.shards.is_empty() {
-            self.shards.resize_with(SHARDS, HashTable::new);
-        }
-        let shard = &mut self.shards[shard_of(hash)];
-        match shard.entry(hash.0, |entry| entry.key() == key, |entry| hasher.hash_one(entry.key())) {
+        match self.shards.place(hash, key) {
             Place::Occupied(mut place) => {
                 let entry = place.get_mut();
                 let old = entry.deadline();
@@ -182,8 +161,8 @@ impl Db {
 
     /// Changes the string that the key holds, in place; a key that is not there begins with an empty one.
     pub fn edit_str<R>(&mut self, key: &[u8], change: impl FnOnce(&mut Vec<u8>) -> R) -> Result<R, WrongType> {
-        let hash = self.hash(key);
-        if self.find(hash, key).is_none() {
+        let hash = self.shards.hash(key);
+        if self.shards.find(hash, key).is_none() {
             let mut value = Vec::new();
             let result = change(&mut value);
             self.put(key, Value::Str(value), None);
@@ -192,14 +171,12 @@ impl Db {
         if self.kind(key) != Some(Kind::Str) {
             return Err(WrongType);
         }
-        self.before_change(hash, key);
-        let entry = find_mut(&mut self.shards, hash, key).expect("it is there");
-        let before = entry.bytes();
-        entry.touch(self.clock);
-        let Value::Str(value) = entry.value_mut() else { unreachable!("its kind was looked at") };
-        let result = change(value);
-        self.used_bytes = self.used_bytes - before + entry.bytes();
-        Ok(result)
+        let clock = self.clock;
+        Ok(self.change_entry(hash, key, |entry| {
+            entry.touch(clock);
+            let Value::Str(value) = entry.value_mut() else { unreachable!("its kind was looked at") };
+            change(value)
+        }))
     }
 
     /// Changes the collection that the key holds. `None` when the key is not there; one that is left empty goes.
@@ -208,20 +185,19 @@ impl Db {
         key: &[u8],
         change: impl FnOnce(&mut C) -> R,
     ) -> Result<Option<R>, WrongType> {
-        let hash = self.hash(key);
-        match self.find(hash, key) {
+        let hash = self.shards.hash(key);
+        match self.shards.find(hash, key) {
             None => return Ok(None),
             Some(entry) if entry.value().kind() != C::KIND => return Err(WrongType),
             Some(_) => {}
         }
-        self.before_change(hash, key);
-        let entry = find_mut(&mut self.shards, hash, key).expect("it is there");
-        let before = entry.bytes();
-        entry.touch(self.clock);
-        let value = entry.value_mut();
-        let result = change(C::of_mut(value).expect("its kind was looked at"));
-        let empty = value.is_empty_collection();
-        self.used_bytes = self.used_bytes - before + entry.bytes();
+        let clock = self.clock;
+        let (result, empty) = self.change_entry(hash, key, |entry| {
+            entry.touch(clock);
+            let value = entry.value_mut();
+            let result = change(C::of_mut(value).expect("its kind was looked at"));
+            (result, value.is_empty_collection())
+        });
         if empty {
             self.take(key);
         }
@@ -249,28 +225,27 @@ impl Db {
         if value.is_empty_collection() {
             return;
         }
-        let hash = self.hash(key);
+        let hash = self.shards.hash(key);
         self.before_change(hash, key);
         let entry = match value {
             Value::Str(bytes) => Entry::string(key, &bytes, deadline, self.clock),
-            value => Entry::object(key, value, deadline, self.clock),
+            collection => {
+                self.watches.note_arrival(key);
+                Entry::object(key, collection, deadline, self.clock)
+            }
         };
         self.used_bytes += entry.bytes();
         self.len += 1;
-        if self.shards.is_empty() {
-            self.shards.resize_with(SHARDS, HashTable::new);
-        }
-        let hasher = &self.hasher;
-        self.shards[shard_of(hash)].insert_unique(hash.0, entry, |entry| hasher.hash_one(entry.key()));
+        self.shards.place(hash, key).insert(entry);
         self.expiry.schedule(hash, None, deadline);
     }
 
     /// Takes the key out, with its value and its deadline.
     pub fn take(&mut self, key: &[u8]) -> Option<(Value, Option<UnixMillis>)> {
-        let hash = self.hash(key);
-        self.find(hash, key)?;
+        let hash = self.shards.hash(key);
+        self.shards.find(hash, key)?;
         self.before_change(hash, key);
-        let entry = remove(&mut self.shards, hash, |entry| entry.key() == key).expect("it is there");
+        let entry = self.shards.remove(hash, key).expect("it is there");
         self.len -= 1;
         self.used_bytes -= entry.bytes();
         let deadline = entry.deadline();
@@ -290,15 +265,15 @@ impl Db {
 
     /// Gives the key a deadline or takes it away; false when the key is not there.
     pub fn set_deadline(&mut self, key: &[u8], deadline: Option<UnixMillis>) -> bool {
-        let hash = self.hash(key);
-        if self.find(hash, key).is_none() {
+        let hash = self.shards.hash(key);
+        if self.shards.find(hash, key).is_none() {
             return false;
         }
-        self.before_change(hash, key);
-        let entry = find_mut(&mut self.shards, hash, key).expect("it is there");
-        let (before, old) = (entry.bytes(), entry.deadline());
-        entry.set_deadline(deadline);
-        self.used_bytes = self.used_bytes - before + entry.bytes();
+        let old = self.change_entry(hash, key, |entry| {
+            let old = entry.deadline();
+            entry.set_deadline(deadline);
+            old
+        });
         self.expiry.schedule(hash, old, deadline);
         true
     }
@@ -331,7 +306,7 @@ impl Db {
     /// A key drawn at random, as a candidate for eviction.
     pub fn random_candidate(&self, mut random: impl FnMut(usize) -> usize) -> Option<Candidate> {
         let entry = self.random_entry(&mut random)?;
-        Some(Candidate { key: self.hash(entry.key()), idle: self.clock.idle_since(entry.last_use()) })
+        Some(Candidate { key: self.shards.hash(entry.key()), idle: self.clock.idle_since(entry.last_use()) })
     }
 
     /// For how long the key has not been used, in units of the clock.
@@ -341,7 +316,7 @@ impl Db {
 
     /// For how long the key of this hash has not been used; `None` when it is gone.
     pub fn idle_of(&self, hash: KeyHash) -> Option<u32> {
-        let entry = self.shards.get(shard_of(hash))?.find(hash.0, |entry| self.hash(entry.key()) == hash)?;
+        let entry = self.shards.find_hashed(hash, |_| true)?;
         Some(self.clock.idle_since(entry.last_use()))
     }
 
@@ -359,27 +334,18 @@ impl Db {
     /// Shows entries from shard `cursor` on, shard by shard, until about `count` have been shown. Returns the cursor to go
     /// on with, 0 when all have been seen. What is there from the first call to the last is shown, at least once.
     pub fn scan(&self, cursor: usize, count: usize, show: &mut dyn FnMut(&Entry)) -> usize {
-        let mut shown = 0;
-        for (index, shard) in self.shards.iter().enumerate().skip(cursor) {
-            if shown >= count {
-                return index;
-            }
-            shown += shard.len();
-            shard.iter().for_each(&mut *show);
-        }
-        0
+        self.shards.scan(cursor, count, show)
     }
 
     /// Removes everything.
     pub fn clear(&mut self) {
+        for key in self.held_among_watched(|key| self.contains(key)) {
+            self.watches.note_change(&key);
+        }
+        let tables = self.shards.take_tables();
         if let Some(snapshot) = &mut self.snapshot {
-            snapshot.keep(std::mem::take(&mut self.shards));
+            snapshot.keep(tables);
         }
-        if !self.watched.is_empty() {
-            let gone: Vec<Box<[u8]>> = self.watched.keys().filter(|key| self.contains(key)).cloned().collect();
-            self.changed.extend(gone);
-        }
-        self.shards = Vec::new();
         self.len = 0;
         self.used_bytes = 0;
         self.expiry.clear();
@@ -390,45 +356,50 @@ impl Db {
         for db in [&mut *one, &mut *other] {
             if let Some(snapshot) = &mut db.snapshot {
                 // What has yet to be saved goes to another database: it is saved from where it is now.
-                snapshot.finish(&db.shards);
+                snapshot.finish(db.shards.tables());
             }
         }
         let held = |key: &[u8]| one.contains(key) || other.contains(key);
-        let mut changed_in_one: Vec<Box<[u8]>> = one.watched.keys().filter(|key| held(key)).cloned().collect();
-        let mut changed_in_other: Vec<Box<[u8]>> = other.watched.keys().filter(|key| held(key)).cloned().collect();
-        one.changed.append(&mut changed_in_one);
-        other.changed.append(&mut changed_in_other);
+        let (changed_in_one, changed_in_other) = (one.held_among_watched(held), other.held_among_watched(held));
         std::mem::swap(&mut one.shards, &mut other.shards);
-        std::mem::swap(&mut one.hasher, &mut other.hasher);
         std::mem::swap(&mut one.len, &mut other.len);
         std::mem::swap(&mut one.used_bytes, &mut other.used_bytes);
         std::mem::swap(&mut one.expiry, &mut other.expiry);
+        for (db, changed) in [(one, changed_in_one), (other, changed_in_other)] {
+            for key in changed {
+                db.watches.note_change(&key);
+                if db.kind(&key).is_some_and(|kind| kind != Kind::Str) {
+                    db.watches.note_arrival(&key);
+                }
+            }
+        }
     }
 
     /// Wants to know when this key changes, until as many [`Db::unwatch`] follow.
     pub fn watch(&mut self, key: &[u8]) {
-        *self.watched.entry(key.into()).or_default() += 1;
+        self.watches.add(key);
     }
 
     /// Takes one [`Db::watch`] back.
     pub fn unwatch(&mut self, key: &[u8]) {
-        if let Some(count) = self.watched.get_mut(key) {
-            *count -= 1;
-            if *count == 0 {
-                self.watched.remove(key);
-            }
-        }
+        self.watches.remove(key);
     }
 
     /// The watched keys that have changed since this was last called, once for each change.
     pub fn take_changed(&mut self) -> Vec<Box<[u8]>> {
-        std::mem::take(&mut self.changed)
+        self.watches.take_changed()
+    }
+
+    /// The watched keys that have been given a collection since this was last called, once for each time, in that order. They
+    /// are among the changed ones.
+    pub fn take_arrived(&mut self) -> Vec<Box<[u8]>> {
+        self.watches.take_arrived()
     }
 
     /// Whether [`Db::take_changed`] has anything to give.
     #[inline]
     pub fn has_changed(&self) -> bool {
-        !self.changed.is_empty()
+        self.watches.has_changed()
     }
 
     /// Begins a snapshot of the database as it is now. What changes from now on is saved before it does.
@@ -439,7 +410,7 @@ impl Db {
     /// Saves some more: at least `entries`, if there are as many left. True when the snapshot is complete.
     pub fn continue_snapshot(&mut self, entries: usize) -> bool {
         let Some(snapshot) = &mut self.snapshot else { return true };
-        snapshot.advance(&self.shards, entries)
+        snapshot.advance(self.shards.tables(), entries)
     }
 
     /// Takes the snapshot's sink back: complete, or given up.
@@ -452,64 +423,36 @@ impl Db {
         self.snapshot.as_mut().map(Snapshot::sink)
     }
 
+    /// Changes the entry of a key that is there.
+    fn change_entry<R>(&mut self, hash: KeyHash, key: &[u8], change: impl FnOnce(&mut Entry) -> R) -> R {
+        self.before_change(hash, key);
+        let entry = self.shards.find_mut(hash, key).expect("it is there");
+        let before = entry.bytes();
+        let result = change(entry);
+        self.used_bytes = self.used_bytes - before + entry.bytes();
+        result
+    }
+
     /// What must happen before a key changes: the snapshot saves what it was, and whoever watches it is told.
     #[inline]
     fn before_change(&mut self, hash: KeyHash, key: &[u8]) {
         if let Some(snapshot) = &mut self.snapshot {
-            snapshot.before_change(&self.shards, shard_of(hash));
+            snapshot.before_change(self.shards.tables(), Shards::shard_of(hash));
         }
-        if !self.watched.is_empty() && self.watched.contains_key(key) {
-            self.changed.push(key.into());
-        }
+        self.watches.note_change(key);
     }
 
-    fn remove_hashed(&mut self, hash: KeyHash, mut which: impl FnMut(&Entry) -> bool) -> Option<Box<[u8]>> {
-        let shard = self.shards.get(shard_of(hash))?;
-        let entry = shard.find(hash.0, |entry| self.hash(entry.key()) == hash && which(entry))?;
-        let key: Box<[u8]> = entry.key().into();
+    fn remove_hashed(&mut self, hash: KeyHash, which: impl FnMut(&Entry) -> bool) -> Option<Box<[u8]>> {
+        let key: Box<[u8]> = self.shards.find_hashed(hash, which)?.key().into();
         self.remove(&key);
         Some(key)
     }
 
     fn random_entry(&self, random: &mut dyn FnMut(usize) -> usize) -> Option<&Entry> {
-        if self.len == 0 {
-            return None;
-        }
-        // From a random shard on, the first that has a key; from a random place in it on, the first that is taken.
-        let start = random(SHARDS);
-        let shard = (0..SHARDS).map(|step| &self.shards[(start + step) % SHARDS]).find(|shard| !shard.is_empty())?;
-        let places = shard.num_buckets();
-        let start = random(places);
-        (0..places).find_map(|step| shard.get_bucket((start + step) % places))
+        if self.len == 0 { None } else { self.shards.draw(random) }
     }
 
-    #[inline]
-    fn hash(&self, key: &[u8]) -> KeyHash {
-        KeyHash(self.hasher.hash_one(key))
+    fn held_among_watched(&self, held: impl Fn(&[u8]) -> bool) -> Vec<Box<[u8]>> {
+        self.watches.keys().filter(|key| held(key)).cloned().collect()
     }
-
-    #[inline]
-    fn find(&self, hash: KeyHash, key: &[u8]) -> Option<&Entry> {
-        self.shards.get(shard_of(hash))?.find(hash.0, |entry| entry.key() == key)
-    }
-}
-
-#[inline]
-fn shard_of(hash: KeyHash) -> usize {
-    (hash.0 >> SHARD_SHIFT) as usize % SHARDS
-}
-
-#[inline]
-fn find_mut<'t>(shards: &'t mut [HashTable<Entry>], hash: KeyHash, key: &[u8]) -> Option<&'t mut Entry> {
-    shards.get_mut(shard_of(hash))?.find_mut(hash.0, |entry| entry.key() == key)
-}
-
-/// Takes an entry out. A shard that is left empty gives its memory back.
-fn remove(shards: &mut [HashTable<Entry>], hash: KeyHash, which: impl FnMut(&Entry) -> bool) -> Option<Entry> {
-    let shard = shards.get_mut(shard_of(hash))?;
-    let (entry, _) = shard.find_entry(hash.0, which).ok()?.remove();
-    if shard.is_empty() {
-        *shard = HashTable::new();
-    }
-    Some(entry)
 }

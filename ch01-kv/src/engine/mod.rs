@@ -25,6 +25,10 @@ pub mod expiry;
 #[cfg_attr(mine_eviction, path = "../../mine/eviction.rs")]
 pub mod eviction;
 
+pub mod shards;
+
+pub mod watches;
+
 pub mod keyspace;
 
 pub mod snapshot;

@@ -11,7 +11,7 @@
 use hashbrown::HashTable;
 
 use super::entry::Entry;
-use super::keyspace::SHARDS;
+use super::shards::SHARDS;
 use super::types::UnixMillis;
 use super::value::ValueRef;
 

@@ -43,10 +43,22 @@ pub struct Context<'a> {
     pub changes: &'a mut Changes,
     /// Where random numbers come from.
     pub random: &'a mut Random,
-    /// Whether the command may wait: not in a transaction.
-    pub may_block: bool,
+    /// Which attempt of the command this is.
+    pub attempt: Attempt<'a>,
     /// Set by a command that waits.
     pub block: Option<Block>,
+}
+
+/// Which attempt of a command this is: what it does where there is nothing to take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Attempt<'a> {
+    /// Its client has sent it, and may wait.
+    First,
+    /// It can only answer at once: in a transaction, and when a log is replayed.
+    Only,
+    /// It has waited, and this key has come. It looks at no other of its keys: they may hold anything by now, and a client
+    /// gets what it waited for from the key that came first, not from the one that it named first.
+    Woken(&'a [u8]),
 }
 
 /// What a command changed, and how the log is to tell it.
@@ -56,15 +68,14 @@ pub struct Changes {
     instead: Vec<OwnedRequest>,
 }
 
-/// What a blocking command waits for. It is run again when one of the keys changes.
+/// What a blocking command waits for. It is run again when one of the keys is given something to take. When the time is up
+/// it answers with a null array, `BLMOVE` too, whose answer is no array otherwise.
 #[derive(Debug, Clone)]
 pub struct Block {
     /// The keys, in the order of the client's preference.
     pub keys: Vec<Box<[u8]>>,
     /// How long at most; `None` for ever.
     pub timeout: Option<Duration>,
-    /// What it answers when the time is up: a null array, as most, or a null, as `BLMOVE`.
-    pub null_array: bool,
 }
 
 /// Random numbers for commands: seeded by the shell.
@@ -88,13 +99,13 @@ impl Context<'_> {
         self.changes.log_as(args);
     }
 
-    /// Waits for one of the keys, if the command may; answers at once with what a timeout would answer, if not.
-    pub fn wait_for(&mut self, block: Block) {
-        if self.may_block {
+    /// Waits for one of the keys, if the command may; false when it is to answer at once.
+    pub fn wait_for(&mut self, block: Block) -> bool {
+        let waits = self.attempt != Attempt::Only;
+        if waits {
             self.block = Some(block);
-        } else {
-            block.reply_timed_out(self.replies);
         }
+        waits
     }
 }
 
@@ -132,13 +143,12 @@ impl Changes {
     }
 }
 
-impl Block {
-    /// Writes what the command answers when nothing came in time.
-    pub fn reply_timed_out(&self, replies: &mut Replies) {
-        if self.null_array {
-            replies.null_array();
-        } else {
-            replies.null();
+impl Attempt<'_> {
+    /// Whether the command looks at this one of its keys.
+    pub fn looks_at(self, key: &[u8]) -> bool {
+        match self {
+            Self::First | Self::Only => true,
+            Self::Woken(woken) => key == woken,
         }
     }
 }

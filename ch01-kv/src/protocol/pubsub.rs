@@ -9,14 +9,25 @@ use common::resp::server::ConnId;
 
 use super::commands::glob;
 
+/// What a subscription names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Subject {
+    /// One channel.
+    Channel,
+    /// All channels whose names match a pattern.
+    Pattern,
+}
+
 /// The subscriptions of all connections.
 ///
 /// **Invariant**: no channel and no pattern is listed without a subscriber.
 #[derive(Debug, Default)]
 pub struct PubSub {
-    channels: BTreeMap<Box<[u8]>, BTreeSet<ConnId>>,
-    patterns: BTreeMap<Box<[u8]>, BTreeSet<ConnId>>,
+    channels: Subscribers,
+    patterns: Subscribers,
 }
+
+type Subscribers = BTreeMap<Box<[u8]>, BTreeSet<ConnId>>;
 
 /// One message to one subscriber.
 #[derive(Debug, PartialEq, Eq)]
@@ -28,24 +39,20 @@ pub struct Delivery<'a> {
 }
 
 impl PubSub {
-    /// Adds a subscription to a channel.
-    pub fn subscribe(&mut self, conn: ConnId, channel: &[u8]) {
-        self.channels.entry(channel.into()).or_default().insert(conn);
+    /// Adds a subscription.
+    pub fn subscribe(&mut self, conn: ConnId, subject: Subject, name: &[u8]) {
+        self.table(subject).entry(name.into()).or_default().insert(conn);
     }
 
     /// Takes one back.
-    pub fn unsubscribe(&mut self, conn: ConnId, channel: &[u8]) {
-        leave(&mut self.channels, conn, channel);
-    }
-
-    /// Adds a subscription to all channels whose names match a pattern.
-    pub fn subscribe_pattern(&mut self, conn: ConnId, pattern: &[u8]) {
-        self.patterns.entry(pattern.into()).or_default().insert(conn);
-    }
-
-    /// Takes one back.
-    pub fn unsubscribe_pattern(&mut self, conn: ConnId, pattern: &[u8]) {
-        leave(&mut self.patterns, conn, pattern);
+    pub fn unsubscribe(&mut self, conn: ConnId, subject: Subject, name: &[u8]) {
+        let table = self.table(subject);
+        if let Some(conns) = table.get_mut(name) {
+            conns.remove(&conn);
+            if conns.is_empty() {
+                table.remove(name);
+            }
+        }
     }
 
     /// Whom a message in `channel` goes to: a connection once for the channel and once for each pattern that matches.
@@ -71,13 +78,11 @@ impl PubSub {
     pub fn pattern_count(&self) -> usize {
         self.patterns.len()
     }
-}
 
-fn leave(table: &mut BTreeMap<Box<[u8]>, BTreeSet<ConnId>>, conn: ConnId, name: &[u8]) {
-    if let Some(conns) = table.get_mut(name) {
-        conns.remove(&conn);
-        if conns.is_empty() {
-            table.remove(name);
+    fn table(&mut self, subject: Subject) -> &mut Subscribers {
+        match subject {
+            Subject::Channel => &mut self.channels,
+            Subject::Pattern => &mut self.patterns,
         }
     }
 }

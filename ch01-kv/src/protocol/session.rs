@@ -8,6 +8,7 @@ use common::resp::server::ConnId;
 use common::resp::{OwnedRequest, Protocol};
 
 use super::context::{Block, Command};
+use super::pubsub::Subject;
 
 /// A connection's state.
 #[derive(Debug)]
@@ -109,6 +110,14 @@ impl Session {
             reply_mode: ReplyMode::On,
             monitors: false,
             no_evict: false,
+        }
+    }
+
+    /// The channels that it subscribes to, or the patterns.
+    pub fn subscribed(&mut self, subject: Subject) -> &mut BTreeSet<Box<[u8]>> {
+        match subject {
+            Subject::Channel => &mut self.channels,
+            Subject::Pattern => &mut self.patterns,
         }
     }
 

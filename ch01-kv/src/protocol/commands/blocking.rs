@@ -1,8 +1,9 @@
 //! The pops that wait: of lists and of sorted sets.
 //!
 //! A handler never waits itself. It takes what is there; when nothing is, it leaves word which keys it waits for
-//! ([`Context::wait_for`]) and changes nothing, and runs again from the start once one of them has changed. What goes to
-//! the log is the pop that does not wait: a log is replayed by nobody who could be waited for.
+//! ([`Context::wait_for`]) and changes nothing, and runs again once one of them has something to take, to look at that one
+//! alone ([`Attempt::Woken`](super::super::context::Attempt)). What goes to the log is the pop that does not wait: a log
+//! is replayed by nobody who could be waited for.
 
 use std::time::Duration;
 
@@ -18,20 +19,26 @@ use super::zset_pops::{self, Extreme};
 
 type Outcome = Result<(), CommandError>;
 
-fn wait<'k>(cx: &mut Context<'_>, keys: impl IntoIterator<Item = &'k [u8]>, timeout: Option<Duration>) {
-    let keys = keys.into_iter().map(Box::from).collect();
-    cx.wait_for(Block { keys, timeout, null_array: true });
+/// Waits for one of the keys, or answers that there was nothing to take.
+fn wait(cx: &mut Context<'_>, keys: &[&[u8]], timeout: Option<Duration>) {
+    let keys = keys.iter().copied().map(Box::from).collect();
+    if !cx.wait_for(Block { keys, timeout }) {
+        cx.replies.null_array();
+    }
 }
 
-/// The keys of `BLPOP key [key ...] timeout`, and the timeout.
-fn keys_and_timeout<'a>(request: &Request<'a>) -> Result<(Vec<&'a [u8]>, Option<Duration>), CommandError> {
+/// The keys of `BLPOP key [key ...] timeout` that are to be looked at, and the timeout.
+fn keys_and_timeout<'a>(
+    cx: &Context<'_>,
+    request: &Request<'a>,
+) -> Result<(Vec<&'a [u8]>, Option<Duration>), CommandError> {
     let last = request.len() - 1;
     let timeout = timeout(request.arg(last))?;
-    Ok((request.args(1).take(last - 1).collect(), timeout))
+    Ok((request.args(1).take(last - 1).filter(|key| cx.attempt.looks_at(key)).collect(), timeout))
 }
 
 fn pop_list(cx: &mut Context<'_>, request: &Request<'_>, end: End) -> Outcome {
-    let (keys, timeout) = keys_and_timeout(request)?;
+    let (keys, timeout) = keys_and_timeout(cx, request)?;
     for &key in &keys {
         let Some(element) = lists::pop_one(cx.db, key, end)? else { continue };
         cx.replies.array(2);
@@ -40,7 +47,7 @@ fn pop_list(cx: &mut Context<'_>, request: &Request<'_>, end: End) -> Outcome {
         cx.log_as(&[end.pop_command().as_bytes(), key]);
         return Ok(());
     }
-    wait(cx, keys, timeout);
+    wait(cx, &keys, timeout);
     Ok(())
 }
 
@@ -75,26 +82,25 @@ fn shift(
         cx.replies.bulk(&element);
         return Ok(true);
     }
-    if cx.may_block {
-        wait(cx, [from.0], timeout);
-    } else {
-        // In a transaction these two answer with a null, and with a null array after a timeout.
+    if !cx.wait_for(Block { keys: vec![from.0.into()], timeout }) {
+        // Not what it answers after a timeout, which is a null array.
         cx.replies.null();
     }
     Ok(false)
 }
 
 fn blmpop(cx: &mut Context<'_>, request: &Request<'_>) -> Outcome {
-    let wanted = shared::pop_request(request, 2, End::parse)?;
+    let mut wanted = shared::pop_request(request, 2, End::parse)?;
     let timeout = timeout(request.arg(1))?;
+    wanted.keys.retain(|key| cx.attempt.looks_at(key));
     if !lists::pop_from_first(cx, &wanted)? {
-        wait(cx, wanted.keys, timeout);
+        wait(cx, &wanted.keys, timeout);
     }
     Ok(())
 }
 
 fn pop_zset(cx: &mut Context<'_>, request: &Request<'_>, extreme: Extreme) -> Outcome {
-    let (keys, timeout) = keys_and_timeout(request)?;
+    let (keys, timeout) = keys_and_timeout(cx, request)?;
     for &key in &keys {
         let popped = zset_pops::pop(cx.db, key, extreme, 1)?;
         let Some((member, score)) = popped.first() else { continue };
@@ -105,15 +111,16 @@ fn pop_zset(cx: &mut Context<'_>, request: &Request<'_>, extreme: Extreme) -> Ou
         cx.log_as(&[extreme.pop_command().as_bytes(), key]);
         return Ok(());
     }
-    wait(cx, keys, timeout);
+    wait(cx, &keys, timeout);
     Ok(())
 }
 
 fn bzmpop(cx: &mut Context<'_>, request: &Request<'_>) -> Outcome {
-    let wanted = shared::pop_request(request, 2, Extreme::parse)?;
+    let mut wanted = shared::pop_request(request, 2, Extreme::parse)?;
     let timeout = timeout(request.arg(1))?;
+    wanted.keys.retain(|key| cx.attempt.looks_at(key));
     if !zset_pops::pop_from_first(cx, &wanted)? {
-        wait(cx, wanted.keys, timeout);
+        wait(cx, &wanted.keys, timeout);
     }
     Ok(())
 }

@@ -1,15 +1,21 @@
 //! Commands on whole databases: selecting, counting, emptying, moving between them.
 
+use std::ops::Range;
+
 use common::resp::server::{ConnId, Flow, Now};
 use common::resp::table::{Flags, Keys};
 use common::resp::{Replies, Request};
 
+use super::on_server;
 use crate::engine::eviction::LruClock;
+use crate::engine::keyspace::Db;
 use crate::engine::types::UnixMillis;
 use crate::protocol::args;
-use crate::protocol::context::{Command, Handler};
+use crate::protocol::context::Command;
 use crate::protocol::error::CommandError;
 use crate::protocol::service::Kv;
+
+type Outcome = Result<Flow, CommandError>;
 
 /// Executes again what the log says about databases; `selected` is the one that its commands are about.
 pub fn replay(kv: &mut Kv, selected: &mut usize, name: &str, request: &Request<'_>) -> Result<(), String> {
@@ -17,7 +23,7 @@ pub fn replay(kv: &mut Kv, selected: &mut usize, name: &str, request: &Request<'
     match name {
         "select" => *selected = db(kv, 1)?,
         "flushdb" => kv.dbs[*selected].clear(),
-        "flushall" => kv.dbs.iter_mut().for_each(crate::engine::keyspace::Db::clear),
+        "flushall" => kv.dbs.iter_mut().for_each(Db::clear),
         "swapdb" => {
             let (one, other) = (db(kv, 1)?, db(kv, 2)?);
             kv.swap_databases(one, other);
@@ -45,73 +51,41 @@ fn index(kv: &Kv, arg: &[u8]) -> Result<usize, CommandError> {
         .ok_or(CommandError::text("ERR DB index is out of range"))
 }
 
-fn select(
-    kv: &mut Kv,
-    _now: Now,
-    conn: ConnId,
-    request: &Request<'_>,
-    replies: &mut Replies,
-) -> Result<Flow, CommandError> {
+fn select(kv: &mut Kv, _now: Now, conn: ConnId, request: &Request<'_>, replies: &mut Replies) -> Outcome {
     kv.session(conn).db = index(kv, request.arg(1))?;
     replies.simple("OK");
     Ok(Flow::Continue)
 }
 
-fn dbsize(
-    kv: &mut Kv,
-    _now: Now,
-    conn: ConnId,
-    _request: &Request<'_>,
-    replies: &mut Replies,
-) -> Result<Flow, CommandError> {
+fn dbsize(kv: &mut Kv, _now: Now, conn: ConnId, _request: &Request<'_>, replies: &mut Replies) -> Outcome {
     let db = kv.session(conn).db;
     replies.integer(kv.dbs[db].len() as i64);
     Ok(Flow::Continue)
 }
 
-/// The option of the two commands that empty databases. Both ways are the same here.
-fn check_flush_option(request: &Request<'_>) -> Result<(), CommandError> {
-    let fits = request.len() == 1 || request.len() == 2 && (request.is(1, "async") || request.is(1, "sync"));
-    if fits { Ok(()) } else { Err(CommandError::Syntax) }
+fn flushdb(kv: &mut Kv, _now: Now, conn: ConnId, request: &Request<'_>, replies: &mut Replies) -> Outcome {
+    let db = kv.session(conn).db;
+    flush(kv, conn, request, replies, db..db + 1)
 }
 
-fn flushdb(
-    kv: &mut Kv,
-    _now: Now,
-    conn: ConnId,
-    request: &Request<'_>,
-    replies: &mut Replies,
-) -> Result<Flow, CommandError> {
-    check_flush_option(request)?;
+fn flushall(kv: &mut Kv, _now: Now, conn: ConnId, request: &Request<'_>, replies: &mut Replies) -> Outcome {
+    let all = 0..kv.dbs.len();
+    flush(kv, conn, request, replies, all)
+}
+
+fn flush(kv: &mut Kv, conn: ConnId, request: &Request<'_>, replies: &mut Replies, which: Range<usize>) -> Outcome {
+    // Both options are the same here.
+    if request.len() > 2 || request.len() == 2 && !request.is(1, "async") && !request.is(1, "sync") {
+        return Err(CommandError::Syntax);
+    }
+    kv.dbs[which].iter_mut().for_each(Db::clear);
     let db = kv.session(conn).db;
-    kv.dbs[db].clear();
     kv.record_server_change(db, request);
     replies.simple("OK");
     Ok(Flow::Continue)
 }
 
-fn flushall(
-    kv: &mut Kv,
-    _now: Now,
-    conn: ConnId,
-    request: &Request<'_>,
-    replies: &mut Replies,
-) -> Result<Flow, CommandError> {
-    check_flush_option(request)?;
-    let db = kv.session(conn).db;
-    kv.dbs.iter_mut().for_each(crate::engine::keyspace::Db::clear);
-    kv.record_server_change(db, request);
-    replies.simple("OK");
-    Ok(Flow::Continue)
-}
-
-fn swapdb(
-    kv: &mut Kv,
-    _now: Now,
-    conn: ConnId,
-    request: &Request<'_>,
-    replies: &mut Replies,
-) -> Result<Flow, CommandError> {
+fn swapdb(kv: &mut Kv, _now: Now, conn: ConnId, request: &Request<'_>, replies: &mut Replies) -> Outcome {
     let parse = |arg, which: &'static str| {
         args::integer(arg).map_err(|_| CommandError::text(which)).and_then(|_| index(kv, arg))
     };
@@ -126,24 +100,23 @@ fn swapdb(
     Ok(Flow::Continue)
 }
 
+/// Removes keys that are due: what is done for commands on data before they run.
+fn expire(kv: &mut Kv, now: Now, keys: [(usize, &[u8]); 2]) {
+    let unix = UnixMillis(now.unix_ms);
+    for (db, key) in keys {
+        kv.dbs[db].set_clock(LruClock::at(unix));
+        kv.expire_if_due(db, key, unix);
+    }
+}
+
 /// `MOVE` is a command on two databases, and so on the server; its key may be due in either.
-fn move_key(
-    kv: &mut Kv,
-    now: Now,
-    conn: ConnId,
-    request: &Request<'_>,
-    replies: &mut Replies,
-) -> Result<Flow, CommandError> {
+fn move_key(kv: &mut Kv, now: Now, conn: ConnId, request: &Request<'_>, replies: &mut Replies) -> Outcome {
     let from = kv.session(conn).db;
     let to = index(kv, request.arg(2))?;
     if from == to {
         return Err(CommandError::text("ERR source and destination objects are the same"));
     }
-    let unix = UnixMillis(now.unix_ms);
-    for db in [from, to] {
-        kv.dbs[db].set_clock(LruClock::at(unix));
-        kv.expire_if_due(db, request.arg(1), unix);
-    }
+    expire(kv, now, [(from, request.arg(1)), (to, request.arg(1))]);
     let moved = move_between(kv, from, to, request.arg(1));
     if moved {
         kv.record_server_change(from, request);
@@ -190,20 +163,10 @@ impl Copy {
 }
 
 /// `COPY` may name another database, and so is a command on the server, as [`move_key`] is.
-fn copy_key(
-    kv: &mut Kv,
-    now: Now,
-    conn: ConnId,
-    request: &Request<'_>,
-    replies: &mut Replies,
-) -> Result<Flow, CommandError> {
+fn copy_key(kv: &mut Kv, now: Now, conn: ConnId, request: &Request<'_>, replies: &mut Replies) -> Outcome {
     let from = kv.session(conn).db;
     let copy = Copy::parse(kv, from, request)?;
-    let unix = UnixMillis(now.unix_ms);
-    for (db, key) in [(from, request.arg(1)), (copy.to_db, request.arg(2))] {
-        kv.dbs[db].set_clock(LruClock::at(unix));
-        kv.expire_if_due(db, key, unix);
-    }
+    expire(kv, now, [(from, request.arg(1)), (copy.to_db, request.arg(2))]);
     let copied = copy_between(kv, from, &copy, request);
     if copied {
         kv.record_server_change(from, request);
@@ -224,13 +187,12 @@ fn copy_between(kv: &mut Kv, from: usize, copy: &Copy, request: &Request<'_>) ->
 }
 
 /// The family.
-#[rustfmt::skip]
 pub static COMMANDS: &[Command] = &[
-    Command { name: "copy", arity: -3, flags: Flags::WRITE.and(Flags::DENYOOM), keys: Keys::FIRST_TWO, group: "generic", handler: Handler::Server(copy_key), subcommands: &[] },
-    Command { name: "dbsize", arity: 1, flags: Flags::READONLY.and(Flags::FAST), keys: Keys::None, group: "server", handler: Handler::Server(dbsize), subcommands: &[] },
-    Command { name: "flushall", arity: -1, flags: Flags::WRITE, keys: Keys::None, group: "server", handler: Handler::Server(flushall), subcommands: &[] },
-    Command { name: "flushdb", arity: -1, flags: Flags::WRITE, keys: Keys::None, group: "server", handler: Handler::Server(flushdb), subcommands: &[] },
-    Command { name: "move", arity: 3, flags: Flags::WRITE.and(Flags::FAST), keys: Keys::FIRST, group: "generic", handler: Handler::Server(move_key), subcommands: &[] },
-    Command { name: "select", arity: 2, flags: Flags::LOADING.and(Flags::STALE).and(Flags::FAST), keys: Keys::None, group: "connection", handler: Handler::Server(select), subcommands: &[] },
-    Command { name: "swapdb", arity: 3, flags: Flags::WRITE.and(Flags::FAST), keys: Keys::None, group: "server", handler: Handler::Server(swapdb), subcommands: &[] },
+    Command { keys: Keys::FIRST_TWO, ..on_server("generic", "copy", -3, Flags::WRITE.and(Flags::DENYOOM), copy_key) },
+    on_server("server", "dbsize", 1, Flags::READONLY.and(Flags::FAST), dbsize),
+    on_server("server", "flushall", -1, Flags::WRITE, flushall),
+    on_server("server", "flushdb", -1, Flags::WRITE, flushdb),
+    Command { keys: Keys::FIRST, ..on_server("generic", "move", 3, Flags::WRITE.and(Flags::FAST), move_key) },
+    on_server("connection", "select", 2, Flags::LOADING.and(Flags::STALE).and(Flags::FAST), select),
+    on_server("server", "swapdb", 3, Flags::WRITE.and(Flags::FAST), swapdb),
 ];

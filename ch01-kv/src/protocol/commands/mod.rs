@@ -3,10 +3,10 @@
 //! A row is all that the server knows of a command: its arity has been checked and its due keys have been removed before
 //! the handler runs, and what the handler changed is logged after it, so that a handler holds nothing but its meaning.
 
-use common::resp::table::Subcommand;
+use common::resp::table::{Flags, Keys, Subcommand};
 use common::resp::{Replies, Request};
 
-use super::context::Command;
+use super::context::{Command, Handler, ServerHandler};
 use super::error::CommandError;
 
 pub mod blocking;
@@ -18,6 +18,7 @@ pub mod decimal;
 pub mod expiry;
 pub mod glob;
 pub mod hashes;
+pub mod introspection;
 pub mod keys;
 pub mod lists;
 pub mod pubsub;
@@ -55,11 +56,32 @@ pub static FAMILIES: &[&[Command]] = &[
     connection::COMMANDS,
     client::COMMANDS,
     server::COMMANDS,
+    introspection::COMMANDS,
 ];
+
+/// The row of a command on the server or the connection that takes no keys.
+pub const fn on_server(
+    group: &'static str,
+    name: &'static str,
+    arity: i32,
+    flags: Flags,
+    handler: ServerHandler,
+) -> Command {
+    Command { name, arity, flags, keys: Keys::None, group, handler: Handler::Server(handler), subcommands: &[] }
+}
 
 /// The row of the subcommand that a request to a container names, if there is one and it takes so many arguments.
 pub fn subcommand<'a>(container: &'a Command, request: &Request<'_>) -> Option<&'a Subcommand> {
     container.subcommands.iter().find(|known| request.is(1, known.name) && known.takes(request.len()))
+}
+
+/// The name of the subcommand that a request to a container of `family` names, or what it is answered when that is none.
+pub fn chosen(family: &'static [Command], request: &Request<'_>) -> Result<&'static str, CommandError> {
+    let container = family.iter().find(|known| request.is(0, known.name)).expect("the family has the command");
+    match subcommand(container, request) {
+        Some(known) => Ok(known.name),
+        None => Err(subcommand_error(container, request)),
+    }
 }
 
 /// The error for a container's subcommand that is unknown, or has another number of arguments.

@@ -1,121 +1,73 @@
 //! Publishing and subscribing.
 
 use common::resp::server::{ConnId, Effect, Flow, Now};
-use common::resp::table::{Flags, Keys, Subcommand};
+use common::resp::table::{Flags, Subcommand};
 use common::resp::{Replies, Request};
 
 use super::glob;
-use crate::protocol::context::{Command, Handler};
+use crate::protocol::context::{Command, ServerHandler};
 use crate::protocol::error::CommandError;
+use crate::protocol::pubsub::Subject;
 use crate::protocol::service::Kv;
+
+type Outcome = Result<Flow, CommandError>;
 
 /// Takes back all subscriptions of a connection.
 pub fn leave_all(kv: &mut Kv, conn: ConnId) {
-    let session = kv.session(conn);
-    let (channels, patterns) = (std::mem::take(&mut session.channels), std::mem::take(&mut session.patterns));
-    for channel in channels {
-        kv.pubsub.unsubscribe(conn, &channel);
-    }
-    for pattern in patterns {
-        kv.pubsub.unsubscribe_pattern(conn, &pattern);
+    for subject in [Subject::Channel, Subject::Pattern] {
+        for name in std::mem::take(kv.session(conn).subscribed(subject)) {
+            kv.pubsub.unsubscribe(conn, subject, &name);
+        }
     }
 }
 
-fn notice(replies: &mut Replies, kind: &str, name: Option<&[u8]>, subscriptions: usize) {
+/// Tells a connection what it has begun or ceased to subscribe to, and how many subscriptions that makes.
+fn notice(kv: &mut Kv, conn: ConnId, replies: &mut Replies, kind: &str, name: Option<&[u8]>) {
     replies.push(3);
     replies.bulk(kind.as_bytes());
     match name {
         Some(name) => replies.bulk(name),
         None => replies.null(),
     }
-    replies.integer(subscriptions as i64);
+    replies.integer(kv.session(conn).subscriptions() as i64);
 }
 
-fn subscribe(
-    kv: &mut Kv,
-    _now: Now,
-    conn: ConnId,
-    request: &Request<'_>,
-    replies: &mut Replies,
-) -> Result<Flow, CommandError> {
-    for channel in request.args(1) {
-        if kv.session(conn).channels.insert(channel.into()) {
-            kv.pubsub.subscribe(conn, channel);
-        }
-        notice(replies, "subscribe", Some(channel), kv.session(conn).subscriptions());
-    }
-    Ok(Flow::Continue)
-}
-
-fn psubscribe(
-    kv: &mut Kv,
-    _now: Now,
-    conn: ConnId,
-    request: &Request<'_>,
-    replies: &mut Replies,
-) -> Result<Flow, CommandError> {
-    for pattern in request.args(1) {
-        if kv.session(conn).patterns.insert(pattern.into()) {
-            kv.pubsub.subscribe_pattern(conn, pattern);
-        }
-        notice(replies, "psubscribe", Some(pattern), kv.session(conn).subscriptions());
-    }
-    Ok(Flow::Continue)
-}
-
-fn unsubscribe(
-    kv: &mut Kv,
-    _now: Now,
-    conn: ConnId,
-    request: &Request<'_>,
-    replies: &mut Replies,
-) -> Result<Flow, CommandError> {
-    let channels: Vec<Box<[u8]>> = if request.len() > 1 {
-        request.args(1).map(Into::into).collect()
-    } else {
-        kv.session(conn).channels.iter().cloned().collect()
+fn subscribe(kv: &mut Kv, conn: ConnId, request: &Request<'_>, replies: &mut Replies, subject: Subject) -> Outcome {
+    let kind = match subject {
+        Subject::Channel => "subscribe",
+        Subject::Pattern => "psubscribe",
     };
-    if channels.is_empty() {
-        notice(replies, "unsubscribe", None, kv.session(conn).subscriptions());
-    }
-    for channel in channels {
-        kv.session(conn).channels.remove(&channel);
-        kv.pubsub.unsubscribe(conn, &channel);
-        notice(replies, "unsubscribe", Some(&channel), kv.session(conn).subscriptions());
+    for name in request.args(1) {
+        if kv.session(conn).subscribed(subject).insert(name.into()) {
+            kv.pubsub.subscribe(conn, subject, name);
+        }
+        notice(kv, conn, replies, kind, Some(name));
     }
     Ok(Flow::Continue)
 }
 
-fn punsubscribe(
-    kv: &mut Kv,
-    _now: Now,
-    conn: ConnId,
-    request: &Request<'_>,
-    replies: &mut Replies,
-) -> Result<Flow, CommandError> {
-    let patterns: Vec<Box<[u8]>> = if request.len() > 1 {
-        request.args(1).map(Into::into).collect()
-    } else {
-        kv.session(conn).patterns.iter().cloned().collect()
+fn unsubscribe(kv: &mut Kv, conn: ConnId, request: &Request<'_>, replies: &mut Replies, subject: Subject) -> Outcome {
+    let kind = match subject {
+        Subject::Channel => "unsubscribe",
+        Subject::Pattern => "punsubscribe",
     };
-    if patterns.is_empty() {
-        notice(replies, "punsubscribe", None, kv.session(conn).subscriptions());
+    let subscribed = kv.session(conn).subscribed(subject);
+    let names: Vec<Box<[u8]>> = match request.len() {
+        1 => subscribed.iter().cloned().collect(),
+        _ => request.args(1).map(Into::into).collect(),
+    };
+    if names.is_empty() {
+        notice(kv, conn, replies, kind, None);
     }
-    for pattern in patterns {
-        kv.session(conn).patterns.remove(&pattern);
-        kv.pubsub.unsubscribe_pattern(conn, &pattern);
-        notice(replies, "punsubscribe", Some(&pattern), kv.session(conn).subscriptions());
+    for name in names {
+        kv.session(conn).subscribed(subject).remove(&name);
+        kv.pubsub.unsubscribe(conn, subject, &name);
+        notice(kv, conn, replies, kind, Some(&name));
     }
     Ok(Flow::Continue)
 }
 
-fn publish(
-    kv: &mut Kv,
-    _now: Now,
-    _conn: ConnId,
-    request: &Request<'_>,
-    replies: &mut Replies,
-) -> Result<Flow, CommandError> {
+fn publish(kv: &mut Kv, _now: Now, _conn: ConnId, request: &Request<'_>, replies: &mut Replies) -> Outcome {
     let (channel, message) = (request.arg(1), request.arg(2));
     let mut receivers = 0;
     for delivery in kv.pubsub.deliveries(channel) {
@@ -141,32 +93,30 @@ fn publish(
     Ok(Flow::Continue)
 }
 
-fn pubsub(
-    kv: &mut Kv,
-    _now: Now,
-    _conn: ConnId,
-    request: &Request<'_>,
-    replies: &mut Replies,
-) -> Result<Flow, CommandError> {
-    if request.is(1, "channels") && request.len() <= 3 {
-        let pattern = request.get(2);
-        let shown: Vec<&[u8]> = kv
-            .pubsub
-            .channels()
-            .filter(|channel| pattern.is_none_or(|pattern| glob::matches(pattern, channel, false)))
-            .collect();
-        replies.array(shown.len());
-        shown.into_iter().for_each(|channel| replies.bulk(channel));
-    } else if request.is(1, "numsub") {
-        replies.array(2 * (request.len() - 2));
-        for channel in request.args(2) {
-            replies.bulk(channel);
-            replies.integer(kv.pubsub.subscribers(channel) as i64);
+fn pubsub(kv: &mut Kv, _now: Now, _conn: ConnId, request: &Request<'_>, replies: &mut Replies) -> Outcome {
+    match super::chosen(COMMANDS, request)? {
+        "channels" if request.len() <= 3 => {
+            let pattern = request.get(2);
+            let matches = |channel: &&[u8]| pattern.is_none_or(|pattern| glob::matches(pattern, channel, false));
+            let shown: Vec<&[u8]> = kv.pubsub.channels().filter(matches).collect();
+            replies.array(shown.len());
+            shown.into_iter().for_each(|channel| replies.bulk(channel));
         }
-    } else if request.is(1, "numpat") && request.len() == 2 {
-        replies.integer(kv.pubsub.pattern_count() as i64);
-    } else if request.is(1, "help") && request.len() == 2 {
-        super::reply_help(
+        "channels" => {
+            // The table has no row for two numbers of arguments.
+            let given = String::from_utf8_lossy(request.arg(1)).into_owned();
+            let error = format!("ERR unknown subcommand or wrong number of arguments for '{given}'. Try PUBSUB HELP.");
+            return Err(CommandError::Other(error.into()));
+        }
+        "numsub" => {
+            replies.array(2 * (request.len() - 2));
+            for channel in request.args(2) {
+                replies.bulk(channel);
+                replies.integer(kv.pubsub.subscribers(channel) as i64);
+            }
+        }
+        "numpat" => replies.integer(kv.pubsub.pattern_count() as i64),
+        "help" => super::reply_help(
             replies,
             "PUBSUB",
             &[
@@ -174,12 +124,8 @@ fn pubsub(
                 ("NUMPAT", "Return number of subscriptions to patterns."),
                 ("NUMSUB [<channel> ...]", "Return the number of subscribers for the specified channels."),
             ],
-        );
-    } else {
-        // The table has let it pass, so that the subcommand is known: it has too many arguments.
-        let given = String::from_utf8_lossy(request.arg(1)).into_owned();
-        let error = format!("ERR unknown subcommand or wrong number of arguments for '{given}'. Try PUBSUB HELP.");
-        return Err(CommandError::Other(error.into()));
+        ),
+        name => unreachable!("{name} is in the table and not here"),
     }
     Ok(Flow::Continue)
 }
@@ -187,18 +133,32 @@ fn pubsub(
 const SUBSCRIBING: Flags = Flags::PUBSUB.and(Flags::NOSCRIPT).and(Flags::LOADING).and(Flags::STALE);
 const ASKING: Flags = Flags::PUBSUB.and(Flags::LOADING).and(Flags::STALE);
 
+const fn row(name: &'static str, arity: i32, flags: Flags, handler: ServerHandler) -> Command {
+    super::on_server("pubsub", name, arity, flags, handler)
+}
+
 /// The family.
-#[rustfmt::skip]
 pub static COMMANDS: &[Command] = &[
-    Command { name: "psubscribe", arity: -2, flags: SUBSCRIBING, keys: Keys::None, group: "pubsub", handler: Handler::Server(psubscribe), subcommands: &[] },
-    Command { name: "publish", arity: 3, flags: ASKING.and(Flags::FAST), keys: Keys::None, group: "pubsub", handler: Handler::Server(publish), subcommands: &[] },
-    Command { name: "pubsub", arity: -2, flags: Flags::NONE, keys: Keys::None, group: "pubsub", handler: Handler::Server(pubsub), subcommands: &[
-        Subcommand { name: "channels", arity: -2, flags: ASKING },
-        Subcommand { name: "help", arity: 2, flags: Flags::LOADING.and(Flags::STALE) },
-        Subcommand { name: "numpat", arity: 2, flags: ASKING },
-        Subcommand { name: "numsub", arity: -2, flags: ASKING },
-    ] },
-    Command { name: "punsubscribe", arity: -1, flags: SUBSCRIBING, keys: Keys::None, group: "pubsub", handler: Handler::Server(punsubscribe), subcommands: &[] },
-    Command { name: "subscribe", arity: -2, flags: SUBSCRIBING, keys: Keys::None, group: "pubsub", handler: Handler::Server(subscribe), subcommands: &[] },
-    Command { name: "unsubscribe", arity: -1, flags: SUBSCRIBING, keys: Keys::None, group: "pubsub", handler: Handler::Server(unsubscribe), subcommands: &[] },
+    row("psubscribe", -2, SUBSCRIBING, |kv, _, conn, request, replies| {
+        subscribe(kv, conn, request, replies, Subject::Pattern)
+    }),
+    row("publish", 3, ASKING.and(Flags::FAST), publish),
+    Command {
+        subcommands: &[
+            Subcommand { name: "channels", arity: -2, flags: ASKING },
+            Subcommand { name: "help", arity: 2, flags: Flags::LOADING.and(Flags::STALE) },
+            Subcommand { name: "numpat", arity: 2, flags: ASKING },
+            Subcommand { name: "numsub", arity: -2, flags: ASKING },
+        ],
+        ..row("pubsub", -2, Flags::NONE, pubsub)
+    },
+    row("punsubscribe", -1, SUBSCRIBING, |kv, _, conn, request, replies| {
+        unsubscribe(kv, conn, request, replies, Subject::Pattern)
+    }),
+    row("subscribe", -2, SUBSCRIBING, |kv, _, conn, request, replies| {
+        subscribe(kv, conn, request, replies, Subject::Channel)
+    }),
+    row("unsubscribe", -1, SUBSCRIBING, |kv, _, conn, request, replies| {
+        unsubscribe(kv, conn, request, replies, Subject::Channel)
+    }),
 ];

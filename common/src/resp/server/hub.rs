@@ -1,8 +1,6 @@
 //! What the tasks of one server share: the service, the connections, and the order in which their bytes leave.
 
 use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
-use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
@@ -12,17 +10,10 @@ use slab::Slab;
 use tokio::io::AsyncWrite;
 use tokio::sync::Notify;
 
+use super::connection::{Connection, HIGH_WATER_BYTES};
 use super::{Clock, ConnId, Effect, Flow, Now, Question, Service};
 use crate::net::{Limits, Peer};
-use crate::resp::{Protocol, ProtocolError, Replies, Request};
-
-/// A reply buffer that has grown beyond this many bytes gives its memory back once it is empty.
-const KEPT_BUFFER_BYTES: usize = 64 << 10;
-
-/// When this many bytes of replies have gathered for a connection, its next request waits until its socket has been offered
-/// them: a pipeline's replies may come to many times what a client can take at once, and one that reads as they come is to
-/// get them all. Large enough that a write to the socket is worth its cost.
-const HIGH_WATER_BYTES: usize = 1 << 20;
+use crate::resp::{ProtocolError, Request};
 
 /// How often connections are looked through for idle ones.
 const IDLE_SCAN: Duration = Duration::from_secs(1);
@@ -52,33 +43,6 @@ struct State<W, S> {
     /// Scratch for `unsent` while it is worked through.
     working: Vec<ConnId>,
     last_idle_scan: Duration,
-}
-
-#[derive(Debug)]
-struct Connection<W> {
-    serial: u64,
-    write: W,
-    replies: Replies,
-    /// Bytes at the front of `replies` that have been sent.
-    sent: usize,
-    /// Up to which byte of `replies` what waits for which position, in ascending order of bytes.
-    holds: VecDeque<(usize, u64)>,
-    /// When it last sent anything, or took any of its replies.
-    last_active: Duration,
-    /// Its next request waits for [`Effect::Resume`].
-    blocked: bool,
-    /// Its next request waits until its socket has taken what there is for it.
-    full: bool,
-    /// It is closed when its replies have left.
-    closing: bool,
-    /// It is in `unsent`.
-    queued: bool,
-    /// A task waits for its socket to take more.
-    draining: bool,
-    /// The reader, where it waits.
-    reader: Option<Waker>,
-    /// The task that waits for its socket to take more.
-    drainer: Option<Waker>,
 }
 
 /// Executes one request; false when the connection goes no further for now.
@@ -139,21 +103,9 @@ impl<W: AsyncWrite + Unpin + 'static, S: Service> Hub<W, S> {
         let state = &mut *self.state.borrow_mut();
         state.last_serial += 1;
         let serial = state.last_serial;
-        let slot = state.connections.insert(Connection {
-            serial,
-            write,
-            replies: Replies::new(Protocol::Resp2),
-            sent: 0,
-            holds: VecDeque::new(),
-            last_active: now.uptime,
-            blocked: false,
-            full: false,
-            closing: self.stopped.get(),
-            queued: false,
-            draining: false,
-            reader: None,
-            drainer: None,
-        });
+        let mut connection = Connection::new(serial, write, now);
+        connection.closing = self.stopped.get();
+        let slot = state.connections.insert(connection);
         let id = ConnId { slot, serial };
         state.service.connected(now, id, peer);
         if self.stopped.get() {
@@ -198,7 +150,7 @@ impl<W: AsyncWrite + Unpin + 'static, S: Service> Hub<W, S> {
     /// Whether `id` leaves more unread than it may: its replies, and `waiting` bytes of requests that wait for them to be read.
     pub(super) fn reads_too_little(&self, id: ConnId, waiting: usize) -> bool {
         let state = &mut *self.state.borrow_mut();
-        let unsent = state.get(id).map_or(0, |connection| connection.unsent());
+        let unsent = state.get(id).map_or(0, |connection| connection.unsent_bytes());
         let too_much = unsent + waiting > state.service.max_unsent_bytes(id);
         if too_much {
             tracing::warn!(connection = id.serial, unsent, waiting, "closed: it does not read its replies");
@@ -398,7 +350,7 @@ impl<W: AsyncWrite + Unpin, S: Service> State<W, S> {
             Flow::Close => connection.closing = true,
         }
         let overflowed = connection.replies.overflowed();
-        connection.full |= connection.unsent() >= HIGH_WATER_BYTES;
+        connection.full |= connection.unsent_bytes() >= HIGH_WATER_BYTES;
         self.service.took(now, id, request, clock.uptime().saturating_sub(now.uptime));
         if !self.service.effects().is_empty() {
             self.apply_effects(now, shutdown);
@@ -450,7 +402,7 @@ impl<W: AsyncWrite + Unpin, S: Service> State<W, S> {
         let position = self.service.position();
         let limit = self.service.max_unsent_bytes(id);
         let Some(connection) = self.get(id) else { return };
-        if connection.unsent() + bytes.len() > limit {
+        if connection.unsent_bytes() + bytes.len() > limit {
             tracing::warn!(connection = id.serial, "closed: it does not read what it subscribed to");
             self.disconnect(id, now);
             return;
@@ -470,81 +422,6 @@ impl<W: AsyncWrite + Unpin, S: Service> State<W, S> {
                 tracing::debug!(connection = id.serial, "closed: idle");
                 self.disconnect(id, now);
             }
-        }
-    }
-}
-
-impl<W: AsyncWrite + Unpin> Connection<W> {
-    fn unsent(&self) -> usize {
-        self.replies.len() - self.sent
-    }
-
-    fn is_sent(&self) -> bool {
-        self.unsent() == 0
-    }
-
-    /// What has been added to the replies since the last hold waits for `position`.
-    fn hold(&mut self, position: u64) {
-        let end = self.replies.len();
-        match self.holds.back_mut() {
-            Some((held, _)) if *held == end => {}
-            Some((held, waits_for)) if *waits_for == position => *held = end,
-            _ if end == self.sent => {}
-            _ => self.holds.push_back((end, position)),
-        }
-    }
-
-    fn waits_beyond(&self, position: u64) -> bool {
-        // The last one may wait for less: a read's reply behind a write's waits for nothing under most policies.
-        self.holds.iter().any(|(_, waits_for)| *waits_for > position)
-    }
-
-    /// Writes what may leave; ready when that has been taken, pending when the socket is full.
-    fn send(&mut self, now: Now, durable: u64, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        let mut may_leave = self.sent;
-        while let Some((end, position)) = self.holds.front().copied() {
-            if position > durable {
-                break;
-            }
-            may_leave = end;
-            self.holds.pop_front();
-        }
-        let full = loop {
-            if self.sent == may_leave {
-                break false;
-            }
-            match Pin::new(&mut self.write).poll_write(cx, &self.replies.bytes()[self.sent..may_leave]) {
-                Poll::Ready(Ok(0)) => return Poll::Ready(Err(std::io::ErrorKind::WriteZero.into())),
-                Poll::Ready(Ok(written)) => {
-                    self.sent += written;
-                    self.last_active = now.uptime;
-                }
-                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
-                Poll::Pending => break true,
-            }
-        };
-        if full {
-            // What may leave and could not: it is past its wait.
-            self.holds.push_front((may_leave, 0));
-        }
-        self.forget_sent();
-        if self.full && self.unsent() < HIGH_WATER_BYTES {
-            self.full = false;
-            if let Some(reader) = &self.reader {
-                reader.wake_by_ref();
-            }
-        }
-        if full { Poll::Pending } else { Poll::Ready(Ok(())) }
-    }
-
-    /// Frees the front of the buffer, when it is all of it or much.
-    fn forget_sent(&mut self) {
-        if self.is_sent() || self.sent > KEPT_BUFFER_BYTES {
-            self.replies.consume(self.sent);
-            for (end, _) in &mut self.holds {
-                *end -= self.sent;
-            }
-            self.sent = 0;
         }
     }
 }

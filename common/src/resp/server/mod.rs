@@ -18,6 +18,7 @@
 //!
 //! **Left out**: threads for reading and writing (Redis' `io-threads`), TLS.
 
+mod connection;
 mod hub;
 mod reader;
 
