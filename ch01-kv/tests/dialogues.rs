@@ -47,6 +47,37 @@ fn a_pop_that_waits_is_served_by_the_key_that_comes_first() {
     run("woken");
 }
 
+#[test]
+fn a_transaction_finds_room_for_all_of_it_or_is_not_begun() {
+    run("memory");
+}
+
+#[test]
+fn a_pause_for_writers_holds_back_what_writes() {
+    run("pause");
+}
+
+#[test]
+fn where_keys_may_be_given_up_nobody_is_refused_while_there_are_some() {
+    let mut stage = Stage::new();
+    let conn = stage.connect("a");
+    let call = |stage: &mut Stage, words: &[&str]| {
+        let mut replies = Replies::new(Protocol::Resp2);
+        stage.kv.call(stage.now, conn, &OwnedRequest::new(words).as_request(), &mut replies);
+        String::from_utf8(replies.take()).expect("text")
+    };
+    for n in 0..2_000 {
+        assert_eq!(call(&mut stage, &["SET", &format!("key:{n}"), "value"]), "+OK\r\n");
+    }
+    call(&mut stage, &["CONFIG", "SET", "maxmemory-policy", "allkeys-lru", "maxmemory", "1"]);
+    assert_eq!(call(&mut stage, &["SET", "one", "more"]), "+OK\r\n");
+    assert_ne!(call(&mut stage, &["DBSIZE"]), ":0\r\n", "what one command waits for is bounded");
+    for _ in 0..20 {
+        stage.kv.tick(stage.now);
+    }
+    assert_eq!(call(&mut stage, &["DBSIZE"]), ":0\r\n", "the rest goes with time");
+}
+
 fn run(name: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scripts/dialogues").join(name);
     goldenscript::run(&mut Stage::new(), path).unwrap_or_else(|error| panic!("{name}: {error}"));

@@ -496,6 +496,52 @@ fn a_full_disk_refuses_writes_until_there_is_space_and_loses_nothing() {
 }
 
 #[test]
+fn while_the_disk_is_full_whoever_reads_is_answered() {
+    let mut rng = Xoshiro256PlusPlus::seed_from_u64(5);
+    let disk = SimDisk::new(5);
+    let (mut machine, _) = Machine::boot(&disk, Policy::Always, 5, None, Duration::ZERO).expect("an empty disk opens");
+    machine.connect(CLIENTS + 1);
+    let words = |line: &str| line.split(' ').map(|word| word.as_bytes().to_vec()).collect::<Vec<_>>();
+    // So many deadlines that the reserve has no room for what their passing records.
+    let long = "n".repeat(400);
+    for round in 0..10 {
+        let batch: Vec<_> = (0..100).map(|n| words(&format!("SET {long}:{round}:{n} x PX 60000"))).collect();
+        machine.batch(CLIENTS, &batch);
+        machine.flush();
+        machine.run_sync();
+    }
+    machine.settle();
+    disk.set_capacity(Some(disk.used_bytes()));
+    fill(&mut machine, &mut rng);
+    assert_eq!(refusal(&machine), Some(Reason::DiskFull));
+    for _ in 0..70 {
+        machine.tick(Duration::from_secs(1));
+        machine.run_sync();
+    }
+    machine.settle();
+    machine.connect(CLIENTS + 2);
+    for (line, wanted) in [
+        ("PING".to_owned(), "+PONG"),
+        (format!("GET {long}:1:1"), "$-1"),
+        (format!("EXISTS {long}:2:2"), ":0"),
+        ("CONFIG GET appendfsync".to_owned(), "*2"),
+        ("SET a b".to_owned(), "-MISCONF"),
+    ] {
+        machine.told.clear();
+        let client = machine.clients() - 1;
+        machine.batch(client, &[words(&line)]);
+        machine.flush();
+        let told = machine.told.clone();
+        assert!(told.keys().any(|class| class.starts_with(wanted)), "{line} is told {told:?}\n{}", machine.story());
+    }
+    disk.set_capacity(None);
+    machine.settle();
+    disk.crash(Crash::LoseAll);
+    let (state, _) = recover(&disk, Policy::Always, None).expect("the log opens");
+    assert_eq!(state, *machine.last_state(), "the expiries are recorded when there is space");
+}
+
+#[test]
 fn a_rewrite_ends_however_busy_the_clients_are() {
     let disk = SimDisk::new(1);
     let (mut machine, _) = Machine::boot(&disk, Policy::Always, 1, None, Duration::ZERO).expect("an empty disk opens");

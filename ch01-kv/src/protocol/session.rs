@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use common::net::Peer;
 use common::resp::server::ConnId;
-use common::resp::{OwnedRequest, Protocol};
+use common::resp::{OwnedRequest, Protocol, Request};
 
 use super::context::{Block, Command};
+use super::error::CommandError;
 use super::pubsub::Subject;
 
 /// A connection's state.
@@ -58,6 +59,33 @@ pub struct Transaction {
     pub queued: Vec<(&'static Command, OwnedRequest)>,
     /// A request was refused while it was put together: `EXEC` will be, too.
     pub broken: bool,
+    /// What the queued requests take, in bytes.
+    bytes: usize,
+}
+
+/// What a queued request takes beside its arguments, in bytes, and what each of these takes beside its text.
+const QUEUED_BYTES: usize = 64;
+
+impl Transaction {
+    /// Queues a request.
+    ///
+    /// # Errors
+    ///
+    /// The queue would take more than `max_bytes`.
+    pub fn queue(
+        &mut self,
+        command: &'static Command,
+        request: &Request<'_>,
+        max_bytes: usize,
+    ) -> Result<(), CommandError> {
+        let bytes: usize = request.args(0).map(|arg| arg.len() + QUEUED_BYTES).sum();
+        if self.bytes + QUEUED_BYTES + bytes > max_bytes {
+            return Err(CommandError::text("ERR the transaction is larger than client-query-buffer-limit"));
+        }
+        self.bytes += QUEUED_BYTES + bytes;
+        self.queued.push((command, request.to_owned()));
+        Ok(())
+    }
 }
 
 /// A request that waits for keys.

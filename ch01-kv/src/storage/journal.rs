@@ -63,6 +63,8 @@ pub struct Journal {
     policy: Policy,
     buffer: Vec<u8>,
     appended: u64,
+    /// How far it reaches without the expiries at its end.
+    seen: u64,
     /// The database that the records at the end of the buffer are about.
     selected: Option<usize>,
     jobs: Box<dyn Jobs>,
@@ -139,6 +141,7 @@ impl Journal {
             policy,
             buffer: Vec::new(),
             appended: 0,
+            seen: 0,
             selected: None,
             jobs,
             syncing: false,
@@ -159,6 +162,15 @@ impl Journal {
         }
         write(&mut self.buffer);
         self.appended += (self.buffer.len() - before) as u64;
+        self.seen = self.appended;
+    }
+
+    /// Records that a key of database `db` has gone because its deadline has passed. Nobody waits for this to be durable: if it
+    /// is lost, the deadline is still there, and has passed.
+    pub fn record_expiry(&mut self, db: usize, key: &[u8]) {
+        let seen = self.seen;
+        self.record(db, |log| encode_args(log, [&b"DEL"[..], key]));
+        self.seen = seen;
     }
 
     /// How far it has been recorded: what a reply to a write waits for.
@@ -168,7 +180,7 @@ impl Journal {
 
     /// What a reply to a read waits for.
     pub fn read_waits_for(&self) -> Lsn {
-        self.commit.read_waits_for(self.position())
+        self.commit.read_waits_for(Lsn(self.seen))
     }
 
     /// Up to where replies may leave.
@@ -179,6 +191,11 @@ impl Journal {
     /// What becomes of a reply that waits for this position.
     pub fn fate(&self, position: Lsn) -> Fate {
         self.commit.fate(position)
+    }
+
+    /// How far it has been recorded what clients can have seen.
+    pub fn seen(&self) -> Lsn {
+        Lsn(self.seen)
     }
 
     /// Why writes are refused, if they are.

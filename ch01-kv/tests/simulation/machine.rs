@@ -319,6 +319,12 @@ impl Machine {
         self.kv.journal.as_ref().map_or(0, |journal| journal.position().0)
     }
 
+    /// How far what clients can have seen has been recorded. Expiries do not count: a key that comes back has its deadline, and
+    /// it has passed.
+    fn seen(&self) -> u64 {
+        self.kv.journal.as_ref().map_or(0, |journal| journal.seen().0)
+    }
+
     /// Lets a client's requests arrive together. False when it waits for something and cannot be heard.
     pub(crate) fn batch(&mut self, client: usize, requests: &[Args]) -> bool {
         let id = self.conns[client].id;
@@ -330,10 +336,10 @@ impl Machine {
         for request in requests {
             let request = OwnedRequest::new(request);
             let mut replies = Replies::new(Protocol::Resp2);
-            let before = self.position();
+            let before = self.seen();
             let flow = self.kv.call(self.now, id, &request.as_request(), &mut replies);
-            let after = self.position();
-            self.bench.borrow_mut().recorded = after;
+            let after = self.seen();
+            self.bench.borrow_mut().recorded = self.position();
             let what = describe(&request.as_request());
             let bytes = replies.take();
             self.note(|| format!("client {client}: {what} -> {} at {after}", short(&bytes)));
@@ -369,7 +375,7 @@ impl Machine {
         while let Some(effect) = self.kv.effects().pop_front() {
             match effect {
                 Effect::Send(id, bytes) => {
-                    let (waits_for, seen) = (self.kv.position(), self.position());
+                    let (waits_for, seen) = (self.kv.position(), self.seen());
                     if let Some(client) = self.index_of(id) {
                         let what = "what it waited for".to_owned();
                         let shows = !bytes.starts_with(b"-");

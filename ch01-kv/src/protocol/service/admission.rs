@@ -10,10 +10,15 @@ use crate::engine::durability::{Fate, Reason};
 use crate::protocol::commands;
 use crate::protocol::context::{Command, Handler};
 use crate::protocol::error::CommandError;
-use crate::storage::journal::{Journal, why_refused};
+use crate::storage::format::GROUP_MAX_BYTES;
+use crate::storage::journal::why_refused;
 
 /// Words that say that this is a browser that was sent here by a page, and no client.
 const HTTP_WORDS: [&str; 2] = ["post", "host:"];
+
+/// How many bytes may be recorded and not written before commands that write are refused: half of what a group of the log can
+/// hold, so that what one command adds still fits.
+const MAX_BUFFERED_BYTES: usize = GROUP_MAX_BYTES / 2;
 
 impl Kv {
     /// Whether this client may have this request executed, now.
@@ -64,9 +69,12 @@ impl Kv {
             self.effects.push_back(Effect::Kill(conn));
             return Flow::Close;
         }
-        let error = if request.is(0, "exec") && self.session(conn).transaction.is_some() {
+        let error = if request.is(0, "exec") {
             commands::transactions::discard_all(self, conn);
-            CommandError::Other(format!("EXECABORT Transaction discarded because of: {error}").into())
+            let why = error.to_string();
+            // Redis says this one without its code word.
+            let why = if why.starts_with("ERR wrong number") { &why["ERR ".len()..] } else { &why };
+            CommandError::Other(format!("EXECABORT Transaction discarded because of: {why}").into())
         } else {
             error
         };
@@ -89,51 +97,50 @@ impl Kv {
         if self.stats.monitors > 0 {
             self.show_to_monitors(now, conn, command, request);
         }
-        let refused = self.make_room(now, command).and_then(|()| self.check_disk(command));
-        let session = &mut self.sessions[conn.slot];
-        let refused = match (&mut session.transaction, refused) {
-            (Some(transaction), Err(error)) => {
-                transaction.broken = true;
-                Err(error)
-            }
-            (_, other) => other,
-        };
-        if let Err(error) = refused {
-            self.reply_error(replies, &error);
-            return Flow::Continue;
+        let flags = self.flags_of(conn, command);
+        if let Err(error) = self.check_disk(flags).and_then(|()| self.make_room(now, flags)) {
+            return self.refuse(conn, request, replies, error);
         }
+        let session = &mut self.sessions[conn.slot];
         if let Some(transaction) = &mut session.transaction
             && !matches!(command.name, "exec" | "discard" | "multi" | "watch" | "quit" | "reset")
         {
-            transaction.queued.push((command, request.to_owned()));
+            let max_bytes = self.config.max_request_bytes;
+            if let Err(error) = transaction.queue(command, request, max_bytes) {
+                return self.refuse(conn, request, replies, error);
+            }
             replies.simple("QUEUED");
             return Flow::Continue;
         }
         self.execute(now, conn, command, request, replies)
     }
 
+    /// What kind of command it is; `EXEC` is of all the kinds that its transaction holds, and so accepted or refused as one.
+    fn flags_of(&self, conn: ConnId, command: &Command) -> Flags {
+        match &self.sessions[conn.slot].transaction {
+            Some(transaction) if command.name == "exec" => {
+                transaction.queued.iter().fold(command.flags, |flags, (queued, _)| flags.and(queued.flags))
+            }
+            _ => command.flags,
+        }
+    }
+
     /// Whether the disk is fit for a command that writes.
-    pub(super) fn check_disk(&self, command: &Command) -> Result<(), CommandError> {
-        if !command.flags.has(Flags::WRITE) {
-            return Ok(());
-        }
-        match self.journal.as_ref().and_then(Journal::refused) {
-            None => Ok(()),
-            Some(reason) => Err(CommandError::Other(
-                format!("MISCONF Errors writing to the AOF file: {}", why_refused(reason)).into(),
-            )),
-        }
+    pub(super) fn check_disk(&self, flags: Flags) -> Result<(), CommandError> {
+        let Some(journal) = self.journal.as_ref().filter(|_| flags.has(Flags::WRITE)) else { return Ok(()) };
+        let why = match journal.refused() {
+            Some(reason) => why_refused(reason),
+            None if journal.buffered_bytes() > MAX_BUFFERED_BYTES => "the disk does not keep up",
+            None => return Ok(()),
+        };
+        Err(CommandError::Other(format!("MISCONF Errors writing to the AOF file: {why}").into()))
     }
 
     /// Whether what a command on data would show can still become durable: after a failed sync nothing can, and what had been
     /// executed by then and was not durable must not be seen.
     pub(super) fn check_durability(&self, command: &'static Command) -> Result<&'static Command, CommandError> {
         let Some(journal) = &self.journal else { return Ok(command) };
-        let is_data = matches!(command.handler, Handler::Data(_))
-            || command.flags.has(Flags::READONLY)
-            || command.flags.has(Flags::WRITE)
-            || command.name == "exec";
-        if is_data && journal.fate(journal.read_waits_for()) == Fate::Never {
+        if is_about_data(command) && journal.fate(journal.read_waits_for()) == Fate::Never {
             let reason = why_refused(Reason::SyncFailed);
             return Err(CommandError::Other(format!("MISCONF Errors writing to the AOF file: {reason}").into()));
         }
@@ -141,11 +148,11 @@ impl Kv {
     }
 
     /// Whether `CLIENT PAUSE` holds this command back.
-    pub(super) fn is_paused(&self, now: Now, command: &Command) -> bool {
+    pub(super) fn is_paused(&self, now: Now, conn: ConnId, command: &Command) -> bool {
         self.paused.is_some_and(|(until, writes_only)| {
             now.uptime < until
                 && !matches!(command.name, "client" | "hello")
-                && (!writes_only || command.flags.has(Flags::WRITE) || matches!(command.name, "exec" | "publish"))
+                && (!writes_only || command.name == "publish" || self.flags_of(conn, command).has(Flags::WRITE))
         })
     }
 
@@ -164,6 +171,14 @@ impl Kv {
             }
         }
     }
+}
+
+/// Whether a command shows data or changes it: its reply then waits for what it has seen.
+pub(super) fn is_about_data(command: &Command) -> bool {
+    matches!(command.handler, Handler::Data(_))
+        || command.flags.has(Flags::READONLY)
+        || command.flags.has(Flags::WRITE)
+        || command.name == "exec"
 }
 
 /// The error for a command that is not in the table, with the beginning of its arguments, as Redis words it.

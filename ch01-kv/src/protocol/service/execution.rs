@@ -3,6 +3,7 @@
 use common::resp::server::{ConnId, Flow, Now};
 use common::resp::{Protocol, Replies, Request};
 
+use super::admission::is_about_data;
 use super::{Executing, Kv};
 use crate::engine::eviction::LruClock;
 use crate::engine::keyspace::Db;
@@ -81,6 +82,9 @@ impl Kv {
             Handler::Server(handler) => handler(self, now, conn, request, replies),
         };
         self.follow_up(now);
+        if is_about_data(command) {
+            self.wait_for_what_was_seen();
+        }
         result.unwrap_or_else(|error| {
             replies.truncate(before);
             self.reply_error(replies, &error);
@@ -106,8 +110,7 @@ impl Kv {
             for position in command.keys.positions(request) {
                 let key = request.arg(position);
                 if self.dbs[db].expire_if_due(key, unix) {
-                    self.stats.expired_keys += 1;
-                    self.record_removal(db, key);
+                    self.record_expiry(db, key);
                 }
             }
         }
@@ -128,7 +131,7 @@ impl Kv {
         result.map(|()| block)
     }
 
-    /// Executes what a transaction has queued.
+    /// Executes what a transaction has queued. Whether there is memory and a disk for it was asked before.
     pub(in crate::protocol) fn execute_transaction(
         &mut self,
         now: Now,
@@ -139,13 +142,7 @@ impl Kv {
         replies.array(transaction.queued.len());
         self.executing = Executing::Transaction;
         for (command, request) in &transaction.queued {
-            let request = request.as_request();
-            let fit = self.make_room(now, command).and_then(|()| self.check_disk(command));
-            if let Err(refusal) = fit.and_then(|()| self.check_durability(command)) {
-                self.reply_error(replies, &refusal);
-                continue;
-            }
-            self.execute(now, conn, command, &request, replies);
+            self.execute(now, conn, command, &request.as_request(), replies);
         }
         if self.executing == Executing::RecordedTransaction
             && let Some(journal) = &mut self.journal
@@ -161,8 +158,7 @@ impl Kv {
     /// Lazy expiry: removes a key whose deadline has passed, and records that.
     pub(in crate::protocol) fn expire_if_due(&mut self, db: usize, key: &[u8], now: UnixMillis) {
         if self.dbs[db].has_due(now) && self.dbs[db].expire_if_due(key, now) {
-            self.stats.expired_keys += 1;
-            self.record_removal(db, key);
+            self.record_expiry(db, key);
         }
     }
 

@@ -45,8 +45,16 @@ impl Kv {
         self.record(db, request);
     }
 
-    /// Records that the server itself has removed a key.
-    pub(super) fn record_removal(&mut self, db: usize, key: &[u8]) {
+    /// Counts and records that a key's deadline has passed.
+    pub(super) fn record_expiry(&mut self, db: usize, key: &[u8]) {
+        self.stats.expired_keys += 1;
+        if let Some(journal) = &mut self.journal {
+            journal.record_expiry(db, key);
+        }
+    }
+
+    /// Records that a key was evicted.
+    pub(super) fn record_eviction(&mut self, db: usize, key: &[u8]) {
         if let Some(journal) = &mut self.journal {
             journal.record(db, |log| common::resp::encode_args(log, [&b"DEL"[..], key]));
             self.waits_for = journal.position().0;

@@ -7,11 +7,10 @@ use super::Kv;
 use crate::engine::eviction::{self, Decision, LruClock, Policy};
 use crate::engine::keyspace::Db;
 use crate::engine::types::UnixMillis;
-use crate::protocol::context::Command;
 use crate::protocol::error::CommandError;
 
-/// How many keys at most are evicted for one command: it is refused when that did not make room. A limit that was lowered
-/// by much is reached over many commands, none of which stops the server for long.
+/// How many keys at most are evicted at a time. After a limit was lowered by much, or a large value set, room is made over many
+/// commands and ticks, none of which stops the server for long; commands are admitted meanwhile, as by Redis.
 const MAX_EVICTIONS: usize = 256;
 
 impl Kv {
@@ -20,27 +19,22 @@ impl Kv {
         self.dbs.iter().map(|db| db.used_bytes() as u64).sum()
     }
 
-    /// Evicts keys until there is room for a command that takes memory; refuses it when there is none to be had.
-    pub(super) fn make_room(&mut self, now: Now, command: &Command) -> Result<(), CommandError> {
-        if self.config.maxmemory == 0 {
-            return Ok(());
-        }
+    /// Evicts keys until there is room, or it is time to do something else; refuses a command that takes memory when there
+    /// is no key to be had.
+    pub(super) fn make_room(&mut self, now: Now, flags: Flags) -> Result<(), CommandError> {
         for _ in 0..MAX_EVICTIONS {
-            match eviction::decide(self.config.maxmemory_policy, self.used_bytes(), self.config.maxmemory) {
+            let decision = eviction::decide(self.config.maxmemory_policy, self.used_bytes(), self.config.maxmemory);
+            let is_full = match decision {
                 Decision::Fine => return Ok(()),
-                Decision::Refuse => break,
-                Decision::Evict => {
-                    if !self.evict_one(now) {
-                        break;
-                    }
-                }
+                Decision::Refuse => true,
+                Decision::Evict => !self.evict_one(now),
+            };
+            if is_full && flags.has(Flags::DENYOOM) {
+                return Err(CommandError::text("OOM command not allowed when used memory > 'maxmemory'."));
             }
-        }
-        if command.flags.has(Flags::DENYOOM)
-            && eviction::decide(self.config.maxmemory_policy, self.used_bytes(), self.config.maxmemory)
-                != Decision::Fine
-        {
-            return Err(CommandError::text("OOM command not allowed when used memory > 'maxmemory'."));
+            if is_full {
+                break;
+            }
         }
         Ok(())
     }
@@ -80,7 +74,7 @@ impl Kv {
             };
             if let Some(key) = evicted {
                 self.stats.evicted_keys += 1;
-                self.record_removal(index, &key);
+                self.record_eviction(index, &key);
                 return true;
             }
         }

@@ -20,7 +20,7 @@ use std::time::Duration;
 
 use common::net::{Limits, Peer};
 use common::resp::server::{ConnId, Effect, Flow, Now, Service};
-use common::resp::table::Table;
+use common::resp::table::{Flags, Table};
 use common::resp::{Limits as RequestLimits, OwnedRequest, Replies, Request};
 use rand_xoshiro::Xoshiro256PlusPlus;
 use rand_xoshiro::rand_core::{Rng, SeedableRng};
@@ -144,8 +144,7 @@ impl Kv {
             if self.dbs[index].has_due(unix) {
                 self.dbs[index].set_clock(LruClock::at(unix));
                 for key in self.dbs[index].expire_cycle(unix) {
-                    self.stats.expired_keys += 1;
-                    self.record_removal(index, &key);
+                    self.record_expiry(index, &key);
                 }
             }
         }
@@ -155,6 +154,10 @@ impl Kv {
             self.unpause(now);
         }
         self.stats.sample(now.uptime);
+        if self.config.maxmemory > 0 && self.check_disk(Flags::WRITE).is_ok() {
+            let made = self.make_room(now, Flags::NONE);
+            debug_assert!(made.is_ok(), "only a command can be refused");
+        }
         self.schedule_rewrite();
     }
 }
@@ -184,14 +187,13 @@ impl Service for Kv {
         let before = replies.len();
         let admitted = self.admit(conn, request).and_then(|command| self.check_durability(command));
         let flow = match admitted {
-            Ok(command) if self.paused.is_some() && self.is_paused(now, command) => {
+            Ok(command) if self.paused.is_some() && self.is_paused(now, conn, command) => {
                 // The shell keeps what follows; this one request is kept here.
                 return commands::client::hold_back(self, conn, request);
             }
             Ok(command) => self.call_admitted(now, conn, command, request, replies),
             Err(error) => self.refuse(conn, request, replies, error),
         };
-        self.wait_for_what_was_seen();
         let session = &mut self.sessions[conn.slot];
         if session.reply_mode != ReplyMode::On {
             replies.truncate(before);
