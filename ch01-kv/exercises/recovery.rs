@@ -6,7 +6,8 @@
 // annotation, give each group to `apply` once it has been verified, and stop at the first that is not whole. Then
 // decide what that one is: a torn tail, which nobody had been promised and which is cut, or damage to something that
 // had been durable, which must be refused. What tells them apart is written after it: `storage/format.rs` draws the
-// bytes, the module's doc gives the rule. Read in pieces: a log may be larger than memory.
+// bytes, the module's doc gives the rule. Read in pieces: a log may be larger than memory. At last, say up to where the
+// log itself attests that it was durable: the rest is written back before anything is built on it.
 //
 // Write what says todo!(). `cargo grade ch01/recovery` judges it, `cargo grade hint ch01/recovery` helps.
 
@@ -24,9 +25,15 @@
 //! synced in any order, so that after a power cut under `everysec` the last second may have holes. Whatever comes after a
 //! hole is given up with it, since it was executed on top of what is gone.
 //!
-//! One case stays ambiguous: damage to the **last** group of a log that did not end cleanly looks like a tear, even if it had
-//! been synced, since nothing that was written later says so. It is cut and reported. A clean end leaves a seal, an
-//! empty group whose `synced` covers everything before it, which closes that gap.
+//! One case stays ambiguous: damage to the **last block** of a log that did not end cleanly looks like a tear, even if the groups
+//! in it had been synced, since nothing that was written later, elsewhere, says so. They are cut and reported. A clean end
+//! leaves a seal, a group of padding whose `synced` covers everything before it and whose annotation has a block of its own:
+//! that closes the gap.
+//!
+//! What is whole is not durable for that: a process that was killed leaves its last groups in the page cache, and after a failed
+//! sync they may stay there, pass for clean, and never be written (Rebello et al., "Can Applications Recover from fsync
+//! Failures?", USENIX ATC 2020). A replay therefore says from where on nobody attests to the groups
+//! ([`Recovered::attested`]), and [`log`](super::log) writes those back before it builds on them.
 //!
 //! **Left out**: repairing a damaged group from a replica's copy of it, and a scrub that looks for damage while serving.
 
@@ -52,7 +59,7 @@ pub struct Extent {
 /// Calls `apply` with the commands of each whole group of `extent`, in order, up to the first that is not whole.
 ///
 /// A group is given to `apply` when it has been verified, in one piece, and before the file is read more than
-/// [`READ_BYTES`] beyond it. Seals are not given: they hold no commands.
+/// [`READ_BYTES`] beyond it. Seals are not given: padding is no command.
 ///
 /// # Errors
 ///

@@ -1,9 +1,12 @@
 //! Building judges: cargo is asked for one test of one crate, with chosen organs in it, and its messages are kept.
 //!
-//! Two settings keep the builds from undoing one another. The debug setting differs from that of a plain `cargo run`, and
-//! cargo keeps builds that differ in their profile side by side; it does not touch the dependencies, which have a setting of
-//! their own, so those are shared. And the organs are chosen by the variable of each crate, so that choosing one of a
-//! chapter leaves the build of `common` as it is.
+//! Two settings keep the builds from undoing one another. The profile differs from that of a plain `cargo run`, and cargo
+//! keeps builds that differ in it side by side; it does not touch the dependencies, which have a setting of their own, so
+//! those are shared. And the organs are chosen by the variable of each crate, so that choosing one of a chapter leaves the
+//! build of `common` as it is.
+//!
+//! The crates of the workspace are not optimised: a verdict waits for the compiler, and hardly for the judge. Above level 0
+//! a change to one function is compiled again into all that may take it in, and costs three times as much.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io::{BufRead, BufReader, Read};
@@ -23,10 +26,10 @@ const KEPT_LINES: usize = 40;
 /// Which files of `mine/` a build takes.
 #[derive(Debug, Clone, Copy)]
 pub enum Organs<'a> {
-    /// None: the references alone.
-    Reference,
     /// That one alone, so that an unfinished one beside it changes nothing.
     Only(&'a Exercise),
+    /// All that are there of that crate, and none of another.
+    Of(&'a str),
     /// All that are there.
     All,
 }
@@ -98,9 +101,9 @@ pub fn environment(workspace: &Workspace, organs: Organs<'_>) -> Vec<(String, Op
     let mut variables = vec![("MINE".to_owned(), None)];
     for package in workspace.packages.keys() {
         let value = match organs {
-            Organs::Reference => Some("off".to_owned()),
             Organs::Only(exercise) if exercise.package == *package => Some(exercise.organ.clone()),
-            Organs::Only(_) => Some("off".to_owned()),
+            Organs::Of(chosen) if chosen == package => None,
+            Organs::Only(_) | Organs::Of(_) => Some("off".to_owned()),
             Organs::All => None,
         };
         variables.push((format!("MINE_{}", package.to_uppercase().replace('-', "_")), value));
@@ -117,7 +120,8 @@ fn command(workspace: &Workspace, organs: Organs<'_>) -> Command {
     };
     command.args(["test", "--no-run", format, "--target-dir"]).arg(&workspace.target);
     command.current_dir(&workspace.root).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    command.env("CARGO_PROFILE_TEST_DEBUG", "0").env("CARGO_INCREMENTAL", "1").env("CARGO_TERM_COLOR", "never");
+    command.env("CARGO_PROFILE_TEST_DEBUG", "0").env("CARGO_PROFILE_TEST_OPT_LEVEL", "0");
+    command.env("CARGO_INCREMENTAL", "1").env("CARGO_TERM_COLOR", "never");
     for (name, value) in environment(workspace, organs) {
         match value {
             Some(value) => command.env(name, value),

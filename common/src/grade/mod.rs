@@ -7,7 +7,7 @@
 //! In reading order: [`manifest`] is what a chapter asks; [`scan`] and [`starter`] make starters from references; [`build`]
 //! asks cargo for a judge with chosen organs in it; [`process`] runs one check under a limit and [`verdict`] reads what it
 //! did; [`score`] puts these together; [`report`] and [`json`] say it; [`desk`] is what a reader does beside judging;
-//! [`tree`] copies workspaces; [`definitions`] and [`selfcheck`] check the exercises themselves.
+//! [`tree`] copies workspaces; [`definitions`], [`selfcheck`], [`rounds`] and [`trace`] check the exercises themselves.
 //!
 //! How a crate finds the reader's files is in `organs.rs`, which its build script includes; a binary says which are in use
 //! with [`mine!`](crate::mine).
@@ -24,10 +24,12 @@ pub mod manifest;
 pub mod process;
 pub mod progress;
 pub mod report;
+pub mod rounds;
 pub mod scan;
 pub mod score;
 pub mod selfcheck;
 pub mod starter;
+pub mod trace;
 pub mod tree;
 pub mod verdict;
 pub mod workspace;

@@ -50,6 +50,13 @@ pub struct Outcome {
     pub took: Duration,
 }
 
+impl Outcome {
+    /// Whether standard error is all there: the middle of what is very long is not kept.
+    pub fn is_whole(&self) -> bool {
+        self.stderr.len() <= HEAD_BYTES
+    }
+}
+
 /// Runs `command` until it ends or `limit` has passed.
 pub fn run(command: &mut Command, limit: Duration) -> Result<Outcome, Error> {
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());

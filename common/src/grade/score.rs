@@ -12,6 +12,7 @@ use super::error::{Doing, Error};
 use super::manifest::{Check, Exercise};
 use super::process::{self, Ending};
 use super::progress::Progress;
+use super::trace;
 use super::verdict::{self, Verdict};
 use super::workspace::Workspace;
 use crate::judge::SALT_VAR;
@@ -63,6 +64,26 @@ pub struct CheckResult {
     pub verdict: Verdict,
     /// How long it ran.
     pub took: Duration,
+    /// Whether it is known to have run no other organ's code: see [`trace`].
+    pub stayed: bool,
+}
+
+/// A check to run, and the judge that has it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Job<'a> {
+    /// The exercise.
+    pub(super) exercise: &'a Exercise,
+    /// Its judge, built.
+    pub(super) judge: &'a Path,
+    /// The check.
+    pub(super) check: &'a Check,
+}
+
+impl<'a> Job<'a> {
+    /// Every check of an exercise.
+    pub(super) fn all_of(exercise: &'a Exercise, judge: &'a Path) -> Vec<Self> {
+        exercise.checks.iter().map(|check| Self { exercise, judge, check }).collect()
+    }
 }
 
 impl Default for Options {
@@ -116,8 +137,7 @@ pub fn score(
                 let judge = &compiled.tests[&exercise.organ];
                 verify_list(exercise, judge)?;
                 progress.begins(format!("{}: judging", exercise.id()));
-                let checks: Vec<&Check> = exercise.checks.iter().collect();
-                State::Judged(run_checks(exercise, judge, &checks, options)?)
+                State::Judged(run_checks(&Job::all_of(exercise, judge), options)?)
             }
         }
     } else {
@@ -149,23 +169,18 @@ pub(super) fn verify_list(exercise: &Exercise, judge: &Path) -> Result<(), Error
     }
 }
 
-/// Runs checks of a judge that is built, two at once, and returns them in their order.
-pub(super) fn run_checks(
-    exercise: &Exercise,
-    judge: &Path,
-    checks: &[&Check],
-    options: Options,
-) -> Result<Vec<CheckResult>, Error> {
+/// Runs checks, two at once, and returns what they came to in their order.
+pub(super) fn run_checks(jobs: &[Job<'_>], options: Options) -> Result<Vec<CheckResult>, Error> {
     let next = AtomicUsize::new(0);
-    let results: Mutex<Vec<Option<Result<CheckResult, Error>>>> = Mutex::new(checks.iter().map(|_| None).collect());
+    let results: Mutex<Vec<Option<Result<CheckResult, Error>>>> = Mutex::new(jobs.iter().map(|_| None).collect());
     std::thread::scope(|scope| {
-        for _ in 0..AT_ONCE.min(checks.len()) {
+        for _ in 0..AT_ONCE.min(jobs.len()) {
             scope.spawn(|| {
-                while let Some((at, check)) = {
+                while let Some((at, job)) = {
                     let at = next.fetch_add(1, Ordering::Relaxed);
-                    checks.get(at).map(|check| (at, check))
+                    jobs.get(at).map(|job| (at, job))
                 } {
-                    let result = run_check(exercise, judge, check, options);
+                    let result = run_check(job, options);
                     results.lock().expect("no holder of this lock panics")[at] = Some(result);
                 }
             });
@@ -175,7 +190,8 @@ pub(super) fn run_checks(
     results.into_iter().map(|result| result.expect("each check has been run")).collect()
 }
 
-fn run_check(exercise: &Exercise, judge: &Path, check: &Check, options: Options) -> Result<CheckResult, Error> {
+fn run_check(job: &Job<'_>, options: Options) -> Result<CheckResult, Error> {
+    let Job { exercise, judge, check } = *job;
     let folder = ScratchFolder::new(&exercise.organ, &check.name)?;
     let mut command = Command::new(judge);
     command.args(["--exact", &check.name, "--nocapture", "--test-threads=1"]);
@@ -190,7 +206,8 @@ fn run_check(exercise: &Exercise, judge: &Path, check: &Check, options: Options)
         id: exercise.id(),
         what: format!("0 tests ran as `{}`; is it ignored?", check.name),
     })?;
-    Ok(CheckResult { check: check.clone(), verdict, took: outcome.took })
+    let stayed = trace::stayed_in(&exercise.organ, &outcome);
+    Ok(CheckResult { check: check.clone(), verdict, took: outcome.took, stayed })
 }
 
 /// A check's own folder for temporary files: a check that is killed cannot clean up.

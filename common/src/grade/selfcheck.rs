@@ -2,7 +2,9 @@
 //!
 //! A judge proves itself by what it turns away: the starter, on every check, and known wrong answers, each on the check that
 //! is there for it. Each of these is put into a copy of the workspace as if a reader had written it, and judged as a reader
-//! is. The copy and its builds are kept, so that each answer costs one incremental build of one crate and one judge.
+//! is: in `mine/`, where each organ that is not on trial has its reference. So one crate is built with the same settings from
+//! beginning to end, and what one answer costs is an incremental build of it and of a judge; and wrong answers of several
+//! organs share a build where that proves as much ([`rounds`](super::rounds)). The copy and its builds are kept.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -11,12 +13,13 @@ use std::time::{Duration, Instant};
 
 use anstyle::{AnsiColor, Style};
 
-use super::build::{self, Build, Compiled, Organs};
+use super::build::{self, Build, Organs};
 use super::definitions;
 use super::error::{Doing, Error};
-use super::manifest::{Check, Exercise, Wrong};
+use super::manifest::{Exercise, Wrong};
 use super::progress::Progress;
-use super::score::{self, Options};
+use super::score::{self, Job, Options};
+use super::trace;
 use super::tree;
 use super::verdict::Verdict;
 use super::workspace::{Chapter, Workspace, read, write};
@@ -40,6 +43,7 @@ pub fn selfcheck(workspace: &Workspace, scope: Scope<'_>, out: &mut dyn Write) -
     let folder = workspace.scratch().join("selfcheck");
     tree::refresh(workspace, &folder)?;
     let scratch = workspace.sibling(&folder)?;
+    tree::drop_binaries(&scratch)?;
     let chapters: Vec<Chapter> = match scope.chapter {
         Some(name) => vec![scratch.chapter(name)?.clone()],
         None => scratch.chapters.clone(),
@@ -63,10 +67,11 @@ pub fn selfcheck(workspace: &Workspace, scope: Scope<'_>, out: &mut dyn Write) -
     Ok(run.defects)
 }
 
-struct Run<'a> {
-    workspace: &'a Workspace,
-    options: Options,
-    progress: Progress,
+/// A self-check under way.
+pub(super) struct Run<'a> {
+    pub(super) workspace: &'a Workspace,
+    pub(super) options: Options,
+    pub(super) progress: Progress,
     out: &'a mut dyn Write,
     defects: usize,
 }
@@ -86,14 +91,15 @@ impl Run<'_> {
         for package in packages(chapter) {
             let exercises: Vec<&Exercise> =
                 chapter.exercises.iter().filter(|exercise| exercise.package == package).collect();
-            self.reference(id, &package, &exercises)?;
-            for exercise in &exercises {
-                self.starter(exercise)?;
-                for wrong in of(exercise) {
-                    self.wrong_answer(exercise, wrong)?;
-                }
-                remove(exercise)?;
-            }
+            exercises.iter().try_for_each(|exercise| place_reference(exercise))?;
+            self.references(id, &package, &exercises)?;
+            exercises.iter().try_for_each(|exercise| self.starter(exercise))?;
+            let wrong: Vec<(&Exercise, &Wrong)> = exercises
+                .iter()
+                .flat_map(|&exercise| of(exercise).into_iter().map(move |wrong| (exercise, wrong)))
+                .collect();
+            self.wrong_answers(id, &package, &wrong)?;
+            exercises.iter().try_for_each(|exercise| remove(exercise))?;
         }
         if whole {
             self.all_starters(chapter)?;
@@ -101,12 +107,12 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// The reference scores 100 %, and the judge's tests are the chapter's checks.
-    fn reference(&mut self, id: &str, package: &str, exercises: &[&Exercise]) -> Result<(), Error> {
+    /// The references score 100 %, with the marks that wrong answers will have, and the judges' tests are the chapter's checks.
+    fn references(&mut self, id: &str, package: &str, exercises: &[&Exercise]) -> Result<(), Error> {
         let (workspace, options) = (self.workspace, self.options);
         let organs: Vec<&str> = exercises.iter().map(|exercise| exercise.organ.as_str()).collect();
         self.build_item(&format!("{id}: the references of {package}"), |progress| {
-            let compiled = match build::tests(workspace, package, &organs, Organs::Reference, progress)? {
+            let compiled = match build::tests(workspace, package, &organs, Organs::Of(package), progress)? {
                 Build::Failed(errors) => return Ok(vec![format!("it does not compile:\n{errors}")]),
                 Build::Done(compiled) => compiled,
             };
@@ -117,8 +123,7 @@ impl Run<'_> {
                     defects.push(error.to_string());
                     continue;
                 }
-                let checks: Vec<&Check> = exercise.checks.iter().collect();
-                for result in score::run_checks(exercise, judge, &checks, options)? {
+                for result in score::run_checks(&Job::all_of(exercise, judge), options)? {
                     if !result.verdict.is_passed() {
                         let why = explain(&result.verdict);
                         defects.push(format!("{} fails `{}`: {why}", exercise.id(), result.check.name));
@@ -137,14 +142,17 @@ impl Run<'_> {
                 Ok(text) => text,
                 Err(error) => return Ok(vec![error.to_string()]),
             };
-            let compiled = match built_with(workspace, exercise, &text, progress)? {
-                Err(errors) => return Ok(vec![format!("it does not compile:\n{errors}")]),
-                Ok(compiled) => compiled,
+            let (package, organ) = (&exercise.package, &exercise.organ);
+            place(exercise, &text)?;
+            let built = build::tests(workspace, package, &[organ], Organs::Of(package), progress)?;
+            place_reference(exercise)?;
+            let compiled = match built {
+                Build::Failed(errors) => return Ok(vec![format!("it does not compile:\n{errors}")]),
+                Build::Done(compiled) => compiled,
             };
             let mut defects: Vec<String> =
                 compiled.warnings.iter().map(|warning| format!("it gives a warning:\n{warning}")).collect();
-            let checks: Vec<&Check> = exercise.checks.iter().collect();
-            for result in score::run_checks(exercise, &compiled.tests[&exercise.organ], &checks, options)? {
+            for result in score::run_checks(&Job::all_of(exercise, &compiled.tests[organ]), options)? {
                 match result.verdict {
                     Verdict::Passed => defects.push(format!("it passes `{}`", result.check.name)),
                     Verdict::TimedOut { .. } => defects.push(format!("it hangs `{}`", result.check.name)),
@@ -155,31 +163,12 @@ impl Run<'_> {
         })
     }
 
-    /// A wrong answer compiles, and fails the check that is there for it.
-    fn wrong_answer(&mut self, exercise: &Exercise, wrong: &Wrong) -> Result<(), Error> {
-        let (workspace, options) = (self.workspace, self.options);
-        self.build_item(&format!("{}: wrong: {}", exercise.id(), wrong.name), |progress| {
-            let check = exercise.checks.iter().find(|check| check.name == wrong.fails);
-            // Both are among the defects of the text, and there is nothing to judge.
-            let (Some(check), Ok(text)) = (check, wrong.apply(&read(&exercise.reference())?)) else {
-                return Ok(vec!["it cannot be tried".to_owned()]);
-            };
-            let compiled = match built_with(workspace, exercise, &text, progress)? {
-                Err(errors) => return Ok(vec![format!("it does not compile:\n{errors}")]),
-                Ok(compiled) => compiled,
-            };
-            let results = score::run_checks(exercise, &compiled.tests[&exercise.organ], &[check], options)?;
-            let passed = results.iter().any(|result| result.verdict.is_passed());
-            Ok(if passed { vec![format!("it passes `{}`", wrong.fails)] } else { Vec::new() })
-        })
-    }
-
     /// The starters compile together, as they do for a class.
     fn all_starters(&mut self, chapter: &Chapter) -> Result<(), Error> {
         let workspace = self.workspace;
         for exercise in &chapter.exercises {
             if let Ok(text) = definitions::generate(exercise) {
-                write(&exercise.mine(), &text)?;
+                place(exercise, &text)?;
             }
         }
         for package in packages(chapter) {
@@ -197,7 +186,7 @@ impl Run<'_> {
         chapter.exercises.iter().try_for_each(remove)
     }
 
-    fn item(&mut self, what: &str, check: impl FnOnce() -> Result<Vec<String>, Error>) -> Result<(), Error> {
+    pub(super) fn item(&mut self, what: &str, check: impl FnOnce() -> Result<Vec<String>, Error>) -> Result<(), Error> {
         self.build_item(what, |_| check())
     }
 
@@ -209,9 +198,14 @@ impl Run<'_> {
         self.progress.begins(what);
         let started = Instant::now();
         let defects = check(&self.progress)?;
-        let seconds = started.elapsed().as_secs_f64();
         self.progress.step();
+        self.line(what, started.elapsed(), &defects)
+    }
+
+    /// Prints a line for what has been checked, and what is wrong with it.
+    pub(super) fn line(&mut self, what: &str, took: Duration, defects: &[String]) -> Result<(), Error> {
         self.defects += defects.len();
+        let seconds = took.as_secs_f64();
         let out = &mut *self.out;
         self.progress
             .aside(|| {
@@ -239,18 +233,19 @@ impl Chapter {
     }
 }
 
-/// Builds the judge of `exercise` with `text` as the reader's file; the compiler's errors if it does not compile.
-fn built_with(
-    workspace: &Workspace,
-    exercise: &Exercise,
-    text: &str,
-    progress: &Progress,
-) -> Result<Result<Compiled, String>, Error> {
-    write(&exercise.mine(), text)?;
-    Ok(match build::tests(workspace, &exercise.package, &[&exercise.organ], Organs::Only(exercise), progress)? {
-        Build::Done(compiled) => Ok(compiled),
-        Build::Failed(errors) => Err(errors),
-    })
+/// Puts `text` where the reader's file would be. A file that is the same is not touched: cargo goes by its time.
+pub(super) fn place(exercise: &Exercise, text: &str) -> Result<(), Error> {
+    let mine = exercise.mine();
+    if read(&mine).is_ok_and(|there| there == text) {
+        return Ok(());
+    }
+    write(&mine, text)
+}
+
+/// Puts the reference there, with marks; without, if its regions are not whole, which is among the defects of the text.
+pub(super) fn place_reference(exercise: &Exercise) -> Result<(), Error> {
+    let reference = read(&exercise.reference())?;
+    place(exercise, &trace::traced(exercise, &reference).unwrap_or(reference))
 }
 
 fn remove(exercise: &Exercise) -> Result<(), Error> {

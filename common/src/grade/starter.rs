@@ -103,7 +103,7 @@ pub fn starter(exercise: &Exercise, reference: &str) -> Result<String, MarkerErr
 
 /// The reference as a finished starter: under the same heading and without the markers, for a reader to compare with.
 pub fn finished(exercise: &Exercise, reference: &str) -> String {
-    let is_marker = |line: &&str| line.trim() == CLOSE || line.trim().starts_with(OPEN);
+    let is_marker = |line: &&str| line.trim() == CLOSE || opens(line);
     let body: String = reference.lines().filter(|line| !is_marker(line)).map(|line| format!("{line}\n")).collect();
     header(exercise) + &body
 }
@@ -119,6 +119,11 @@ fn header(exercise: &Exercise) -> String {
     text.push_str("//\n// Write what says todo!(). ");
     text.push_str(&format!("`cargo grade {id}` judges it, `cargo grade hint {id}` helps.\n\n"));
     text
+}
+
+/// Whether a line opens a region.
+pub(super) fn opens(line: &str) -> bool {
+    line.trim().starts_with(OPEN)
 }
 
 fn regions(lines: &[&str]) -> Result<Vec<Region>, MarkerError> {

@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 
 use super::error::{Doing, Error};
 use super::manifest::Exercise;
-use super::workspace::{Workspace, write};
+use super::workspace::{Workspace, read, write};
 
 /// The largest file that is taken from another reader's `mine/`, in bytes: an organ is a few hundred lines.
 const MINE_BYTES: u64 = 1 << 20;
@@ -30,6 +30,29 @@ pub fn refresh(workspace: &Workspace, to: &Path) -> Result<(), Error> {
             let path = to.join(&file);
             fs::remove_file(&path).doing(|| format!("removing {}", path.display()))?;
         }
+    }
+    Ok(())
+}
+
+/// Takes the binaries out of the crates that have exercises, in a copy. Cargo would link them anew for each judge, and would
+/// put them where it puts those of the workspace itself. A crate whose judges run one keeps its own.
+pub fn drop_binaries(copy: &Workspace) -> Result<(), Error> {
+    let folders: BTreeSet<&PathBuf> = copy.exercises().map(|exercise| &exercise.folder).collect();
+    for folder in folders {
+        let judges = copy.exercises().filter(|exercise| exercise.folder == *folder);
+        let mut texts = judges.map(|exercise| read(&folder.join("tests").join(format!("{}.rs", exercise.organ))));
+        if texts.any(|text| text.is_ok_and(|text| text.contains("CARGO_BIN_EXE_"))) {
+            continue;
+        }
+        let path = folder.join("Cargo.toml");
+        let invalid = |what: String| Error::Manifest { path: path.clone(), what };
+        let mut manifest: toml::Table = toml::from_str(&read(&path)?).map_err(|error| invalid(error.to_string()))?;
+        manifest.remove("bin");
+        if let Some(package) = manifest.get_mut("package").and_then(toml::Value::as_table_mut) {
+            package.insert("autobins".to_owned(), false.into());
+            package.remove("default-run");
+        }
+        write(&path, &manifest.to_string())?;
     }
     Ok(())
 }
@@ -71,7 +94,7 @@ pub fn classroom(workspace: &Workspace, out: &Path) -> Result<PathBuf, Error> {
     refresh(workspace, &out)?;
     for exercise in workspace.exercises() {
         let relative = exercise.folder.strip_prefix(&workspace.root).unwrap_or(&exercise.folder);
-        let starter = super::workspace::read(&exercise.starter())?;
+        let starter = read(&exercise.starter())?;
         write(&out.join(relative).join(&exercise.source), &starter)?;
     }
     for chapter in &workspace.chapters {
@@ -155,5 +178,5 @@ fn take(theirs: &Path, exercise: &Exercise) -> Result<(), Error> {
         let what = format!("{} is no file of at most {MINE_BYTES} bytes", theirs.display());
         return Err(Error::Usage(what));
     }
-    write(&exercise.mine(), &super::workspace::read(theirs)?)
+    write(&exercise.mine(), &read(theirs)?)
 }
