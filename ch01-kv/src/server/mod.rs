@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::mpsc;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use common::cli::Shutdown;
 use common::disk::{Disk, RealDisk};
@@ -29,6 +30,12 @@ const EVENT_INTERVAL: u32 = 512;
 
 /// How many files the server wants to be able to open beside its clients' connections.
 const SPARE_FILES: u64 = 64;
+
+/// How often freed memory goes back to the system.
+const GIVE_BACK_INTERVAL: Duration = Duration::from_secs(1);
+
+/// What the allocator takes for a large block, in bytes.
+const GIVE_BACK_BYTES: usize = 4 << 20;
 
 /// What a server is started with.
 #[derive(Debug)]
@@ -94,6 +101,7 @@ pub fn run(
         };
         tracing::info!(listen = %kv.config.listen, "serving");
         ready(Ready { listen: kv.config.listen, admin: admin_address }, handle)?;
+        tokio::task::spawn_local(give_memory_back());
         let stop = shutdown.clone();
         let mut kv = server::run(listener, kv, clock, wake, questions, async move { stop.requested().await }).await;
         match kv.journal.take() {
@@ -211,6 +219,16 @@ fn report_recovery(kv: &Kv, report: &Report) {
             "the log ended in a group that {why}, and it has been cut: a crash leaves that of what was not synced, and then \
              nobody was told of it under appendfsync always; if the disk is damaged, what was in its last block is lost"
         );
+    }
+}
+
+/// Lets freed memory go back to the system while nothing else happens. The allocator does that when a large block is freed
+/// and enough time has passed since the last one was: this frees one that was never touched.
+async fn give_memory_back() {
+    let mut interval = tokio::time::interval(GIVE_BACK_INTERVAL);
+    loop {
+        interval.tick().await;
+        drop(std::hint::black_box(Vec::<u8>::with_capacity(GIVE_BACK_BYTES)));
     }
 }
 

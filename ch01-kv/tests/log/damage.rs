@@ -6,7 +6,7 @@ use ch01_kv::storage::format::{HEADER_BYTES, Position};
 use ch01_kv::storage::{Rewrite, StorageError, Tail};
 use common::disk::{Crash, Disk, Open, SimDisk};
 
-use super::{dir, group, keys, log_path, open, sync};
+use super::{dir, group, keys, log_path, open, open_with, sync};
 
 #[test]
 fn damage_names_the_file_and_the_offset_and_its_advice_works() {
@@ -33,6 +33,37 @@ fn damage_names_the_file_and_the_offset_and_its_advice_works() {
     let error = open(&disk).map(drop).expect_err("damage");
     assert!(matches!(error, StorageError::Header { .. }), "{error}");
     assert!(error.is_damage());
+}
+
+#[test]
+fn after_a_clean_end_a_lost_block_anywhere_takes_no_group_unnoticed() {
+    let small = b"*3\r\n$3\r\nSET\r\n$1\r\na\r\n$1\r\nb\r\n";
+    for count in [1, 20, 60, 61, 62, 63, 64, 200] {
+        let disk = SimDisk::new(count);
+        let (mut log, _, _) = open_with(&disk, 1 << 16).expect("an empty disk opens");
+        for _ in 0..count {
+            log.append_group(small).expect("space");
+            sync(&mut log).expect("a disk without faults");
+        }
+        log.close().expect("a disk without faults");
+        let file = disk.open(&log_path(), Open::Existing).expect("it is there");
+        let len = file.len().expect("a length");
+        for block_bytes in [512, 4096] {
+            for at in (0..len).step_by(block_bytes) {
+                let fork = disk.fork();
+                let file = fork.open(&log_path(), Open::Existing).expect("it is there");
+                let zeros = vec![0; usize::try_from(len - at).expect("small").min(block_bytes)];
+                file.write_at(&zeros, at).expect("space");
+                match open(&fork) {
+                    Ok((_, report, keys)) => {
+                        assert_eq!(keys.len() as u64, count, "{count} groups, a hole at {at}: {report:?}");
+                    }
+                    Err(StorageError::Damaged { .. } | StorageError::Header { .. }) => {}
+                    Err(error) => panic!("{count} groups, a hole at {at}: {error}"),
+                }
+            }
+        }
+    }
 }
 
 #[test]

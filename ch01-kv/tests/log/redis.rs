@@ -18,7 +18,9 @@ fn a_redis_log_of_commands_is_taken_over_and_others_are_refused_with_advice() {
     let with = |content: &[u8]| {
         let disk = SimDisk::new(0);
         disk.create_dir_all(&dir()).expect("a directory");
-        disk.open(&log_path(), Open::New).expect("a file").write_at(content, 0).expect("space");
+        let file = disk.open(&log_path(), Open::New).expect("a file");
+        file.write_at(content, 0).expect("space");
+        file.sync_data().expect("a disk without faults");
         disk
     };
     let mut content = b"#TS:1700000000\r\n*2\r\n$6\r\nSELECT\r\n$1\r\n0\r\n".to_vec();
@@ -37,6 +39,10 @@ fn a_redis_log_of_commands_is_taken_over_and_others_are_refused_with_advice() {
     assert_eq!((&names[1][..], &names[6002][..]), (&b"MULTI"[..], &b"EXEC"[..]));
     drop(log);
     disk.crash(Crash::LoseAll);
+    let files = disk.list(&dir()).expect("a directory");
+    let kept = files.iter().find(|path| path.to_string_lossy().contains("appendonly.aof.redis-"));
+    let kept = disk.open(kept.expect("the user's own file stays"), Open::ReadOnly).expect("a file");
+    assert_eq!(kept.len().expect("a length"), content.len() as u64 + 14);
     let mut again = Vec::new();
     let (_, report) = Log::open(&shared(&disk), &dir(), options, &mut |request| {
         again.push(request.name().to_vec());
