@@ -13,12 +13,6 @@ use ch01_kv::server::{Options, Running};
 /// How long a test waits for what must come, before it fails.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// How many connections a server is to hold.
-const CONNECTIONS: usize = 10_000;
-
-/// Files that the process needs beside its connections.
-const SPARE_FILES: usize = 500;
-
 struct Server {
     running: Option<Running>,
     address: SocketAddr,
@@ -316,29 +310,6 @@ fn one_client_too_many_is_told_so_and_closed() {
     while call(&mut server.connect(), b"PING\r\n", 7) != "+PONG\r\n" {
         assert!(Instant::now() < deadline, "the place never becomes free");
     }
-}
-
-#[test]
-fn ten_thousand_connections_are_held_or_refused() {
-    let mut limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
-    limit.current = limit.maximum;
-    rustix::process::setrlimit(rustix::process::Resource::Nofile, limit).expect("up to the maximum is allowed");
-    let files = limit.current.map_or(usize::MAX, |files| usize::try_from(files).unwrap_or(usize::MAX));
-    // Both ends are in this process, and the other tests have theirs.
-    let count = CONNECTIONS.min(files.saturating_sub(SPARE_FILES) / 2);
-    if count < CONNECTIONS {
-        let said = format!("10,000 connections were wanted: the limit of {files} open files allows {count}\n");
-        let _ = rustix::io::write(rustix::stdio::stderr(), said.as_bytes());
-    }
-    let server = Server::with(|config| config.maxclients = count);
-    let mut held: Vec<TcpStream> = (0..count).map(|_| server.connect()).collect();
-    held.iter_mut().for_each(|stream| stream.write_all(b"PING\r\n").expect("it is sent"));
-    held.iter_mut().for_each(|stream| assert_eq!(call(stream, b"", 7), "+PONG\r\n"));
-    for _ in 0..100 {
-        assert_eq!(rest(&mut server.connect()), b"-ERR max number of clients reached\r\n");
-    }
-    assert_eq!(call(&mut held[0], b"PING\r\n", 7), "+PONG\r\n");
-    drop(held);
 }
 
 #[test]

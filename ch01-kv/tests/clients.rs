@@ -9,11 +9,16 @@
 //! - `REDIS_PY_SUITE` names the folder of the unpacked source package of redis 8.1.0.
 
 use std::collections::BTreeSet;
-use std::io::{BufRead, BufReader, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Command, Output, Stdio};
 
 use serde::Deserialize;
+
+#[path = "support/served.rs"]
+mod served;
+
+use served::Served;
 
 /// The versions that the scripts and the list of exclusions were written for.
 const REDIS_PY: &str = "8.1.0";
@@ -185,7 +190,7 @@ impl Exclusions {
 
 /// The real server, on a free port, with a directory that goes when it does.
 struct Server {
-    child: Child,
+    _served: Served,
     port: String,
     _data: tempfile::TempDir,
 }
@@ -193,19 +198,8 @@ struct Server {
 impl Server {
     fn start() -> Self {
         let data = tempfile::tempdir().expect("a temporary directory");
-        let mut child = Command::new(env!("CARGO_BIN_EXE_ch01-kv"))
-            .args(["serve", "--listen", "127.0.0.1:0", "--data"])
-            .arg(data.path())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("the server starts");
-        let mut ready = String::new();
-        BufReader::new(child.stdout.take().expect("it is piped"))
-            .read_line(&mut ready)
-            .expect("the server says that it serves");
-        let port = ready.trim_end().rsplit(':').next().expect("rsplit yields something").to_owned();
-        assert!(ready.starts_with("ready listen=127.0.0.1:"), "the server said: {ready}");
-        Self { child, port, _data: data }
+        let served = Served::start(data.path(), &[]);
+        Self { port: served.address.port().to_string(), _served: served, _data: data }
     }
 
     /// What redis-cli answers when it is fed `input`.
@@ -224,14 +218,6 @@ impl Server {
         // It need not read what it has no use for.
         let _ = writer.join().expect("the writer does not panic");
         String::from_utf8(output.stdout).expect("redis-cli writes text")
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        // It may have ended by itself; the test has failed then, and says why.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }
 

@@ -7,8 +7,14 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
+
+use rustix::process::{Pid, Signal};
+
+#[path = "support/served.rs"]
+mod served;
+
+use served::{Served, command};
 
 /// How many rounds run when nobody asks for more.
 const ROUNDS: usize = 5;
@@ -19,45 +25,16 @@ const WRITERS: usize = 4;
 /// How many writes are acknowledged before the kill, at the least.
 const WRITES_BEFORE_KILL: usize = 200;
 
-struct Server {
-    child: Child,
-    address: SocketAddr,
+fn start(data: &Path, appendfsync: &str) -> Served {
+    Served::start(data, &["--appendfsync", appendfsync])
 }
 
-impl Server {
-    fn start(data: &Path, appendfsync: &str) -> Self {
-        let mut child = command(data, appendfsync).spawn().expect("the binary starts");
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().expect("it is piped"))
-            .read_line(&mut line)
-            .expect("it says that it is ready");
-        let address = line.split_whitespace().find_map(|word| word.strip_prefix("listen="));
-        let address = address.unwrap_or_else(|| panic!("no address in {line:?}")).parse().expect("an address");
-        Self { child, address }
-    }
-
-    fn connect(&self) -> BufReader<TcpStream> {
-        BufReader::new(TcpStream::connect(self.address).expect("it listens"))
-    }
-
-    fn signal(&self, signal: rustix::process::Signal) {
-        rustix::process::kill_process(rustix::process::Pid::from_child(&self.child), signal).expect("it is ours");
-    }
+fn connect(server: &Served) -> BufReader<TcpStream> {
+    BufReader::new(TcpStream::connect(server.address).expect("it listens"))
 }
 
-impl Drop for Server {
-    fn drop(&mut self) {
-        // It may have ended already.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-fn command(data: &Path, appendfsync: &str) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_ch01-kv"));
-    command.args(["serve", "--listen", "127.0.0.1:0", "--appendfsync", appendfsync, "--data"]).arg(data);
-    command.stdout(Stdio::piped()).stderr(Stdio::piped());
-    command
+fn signal(server: &Served, signal: Signal) {
+    rustix::process::kill_process(Pid::from_child(&server.child), signal).expect("it is ours");
 }
 
 /// Sends a line and returns the line that answers it; `None` when the server has gone.
@@ -94,7 +71,7 @@ fn write_until_it_ends(address: SocketAddr, writer: usize, acknowledged: &mpsc::
 }
 
 /// Starts the server, loads it, ends it by `end`; what each writer had acknowledged.
-fn round(server: &Server, end: impl FnOnce(&Server)) -> Vec<i64> {
+fn round(server: &Served, end: impl FnOnce(&Served)) -> Vec<i64> {
     let (sender, acknowledged) = mpsc::channel();
     std::thread::scope(|scope| {
         let writers: Vec<_> = (0..WRITERS)
@@ -123,8 +100,8 @@ fn nothing_acknowledged_is_lost(appendfsync: &str) {
     let data = tempfile::tempdir().expect("a directory");
     let mut acknowledged = vec![0; WRITERS];
     for round_at in 0..=rounds() {
-        let server = Server::start(data.path(), appendfsync);
-        let mut client = server.connect();
+        let server = start(data.path(), appendfsync);
+        let mut client = connect(&server);
         for (writer, wanted) in acknowledged.iter().enumerate() {
             let found = ask(&mut client, &format!("GET counter:{writer}")).expect("it serves");
             let found: i64 = if found == "nil" { 0 } else { found.parse().expect("a number") };
@@ -137,7 +114,7 @@ fn nothing_acknowledged_is_lost(appendfsync: &str) {
         if round_at % 2 == 1 {
             ask(&mut client, "BGREWRITEAOF").expect("it serves");
         }
-        acknowledged = round(&server, |server| server.signal(rustix::process::Signal::KILL));
+        acknowledged = round(&server, |server| signal(server, Signal::KILL));
     }
 }
 
@@ -154,12 +131,12 @@ fn under_everysec_nothing_acknowledged_is_lost_to_a_sigkill() {
 #[test]
 fn a_sigterm_under_load_ends_with_0_and_loses_nothing() {
     let data = tempfile::tempdir().expect("a directory");
-    let mut server = Server::start(data.path(), "everysec");
-    let acknowledged = round(&server, |server| server.signal(rustix::process::Signal::TERM));
+    let mut server = start(data.path(), "everysec");
+    let acknowledged = round(&server, |server| signal(server, Signal::TERM));
     let status = server.child.wait().expect("it ends");
     assert_eq!((status.code(), status.signal()), (Some(0), None), "{status:?}");
-    let server = Server::start(data.path(), "everysec");
-    let mut client = server.connect();
+    let server = start(data.path(), "everysec");
+    let mut client = connect(&server);
     for (writer, wanted) in acknowledged.iter().enumerate() {
         // What was executed was answered, too: to finish what is in flight is what a SIGTERM leaves time for.
         assert_eq!(ask(&mut client, &format!("GET counter:{writer}")), Some(wanted.to_string()));
@@ -169,15 +146,15 @@ fn a_sigterm_under_load_ends_with_0_and_loses_nothing() {
 #[test]
 fn a_damaged_log_ends_with_3_and_names_the_file_and_the_offset() {
     let data = tempfile::tempdir().expect("a directory");
-    let mut server = Server::start(data.path(), "always");
-    round(&server, |server| server.signal(rustix::process::Signal::TERM));
+    let mut server = start(data.path(), "always");
+    round(&server, |server| signal(server, Signal::TERM));
     server.child.wait().expect("it ends");
     let path = data.path().join("appendonly.aof");
     let mut bytes = std::fs::read(&path).expect("there is a log");
     let middle = bytes.len() / 2;
     bytes[middle] ^= 1;
     std::fs::write(&path, &bytes).expect("it can be written");
-    let output = command(data.path(), "always").output().expect("the binary starts");
+    let output = command(data.path(), &["--appendfsync", "always"]).output().expect("the binary starts");
     let message = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(3), "{message}");
     assert!(output.stdout.is_empty(), "it never was ready");
