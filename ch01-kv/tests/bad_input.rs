@@ -99,7 +99,7 @@ fn malformed_requests_get_redis_errors_and_a_closed_connection() {
     let inline = vec![b'x'; 70_000];
     let cases: [(&[u8], &str); 11] = [
         (b"*x\r\n", "-ERR Protocol error: invalid multibulk length\r\n"),
-        (b"*99999999\r\n", "-ERR Protocol error: invalid multibulk length\r\n"),
+        (b"*2147483648\r\n", "-ERR Protocol error: invalid multibulk length\r\n"),
         (b"*1\r\n:1\r\n", "-ERR Protocol error: expected '$', got ':'\r\n"),
         (b"*1\r\n$-1\r\n", "-ERR Protocol error: invalid bulk length\r\n"),
         (b"*1\r\n$x\r\n", "-ERR Protocol error: invalid bulk length\r\n"),
@@ -115,6 +115,18 @@ fn malformed_requests_get_redis_errors_and_a_closed_connection() {
         assert_eq!(answer_to(&server, bytes), wanted, "{shown:?}");
     }
     server.assert_serves();
+}
+
+#[test]
+fn a_request_may_have_more_than_a_million_arguments() {
+    let server = Server::start();
+    let mut stream = server.connect();
+    let mut request = b"*1100002\r\n$5\r\nRPUSH\r\n$1\r\nl\r\n".to_vec();
+    for _ in 0..1_100_000 {
+        request.extend_from_slice(b"$1\r\nx\r\n");
+    }
+    stream.write_all(&request).expect("it is sent");
+    assert_eq!(call(&mut stream, b"LLEN l\r\n", 20), ":1100000\r\n:1100000\r\n");
 }
 
 #[test]

@@ -78,6 +78,86 @@ fn where_keys_may_be_given_up_nobody_is_refused_while_there_are_some() {
     assert_eq!(call(&mut stage, &["DBSIZE"]), ":0\r\n", "the rest goes with time");
 }
 
+#[test]
+fn a_parameter_that_is_set_is_heeded_or_refused() {
+    run("configuration");
+}
+
+#[test]
+fn the_command_table_tells_what_redis_tells() {
+    run("introspection");
+}
+
+#[test]
+fn the_numbers_of_databases_are_read_as_redis_reads_them() {
+    run("databases");
+}
+
+#[test]
+fn an_error_quotes_what_the_client_sent_byte_by_byte() {
+    let mut stage = Stage::new();
+    let cases: [(&[&[u8]], &[u8]); 9] = [
+        (&[b"\xff\xfe", b"\xfd"], b"-ERR unknown command '\xff\xfe', with args beginning with: '\xfd' \r\n"),
+        (&[b"CONFIG", b"\xff"], b"-ERR unknown subcommand '\xff'. Try CONFIG HELP.\r\n"),
+        (
+            &[b"CONFIG", b"SET", b"\xff", b"x"],
+            b"-ERR Unknown option or number of arguments for CONFIG SET - '\xff'\r\n",
+        ),
+        (&[b"HELLO", b"3", b"\xff"], b"-ERR Syntax error in HELLO option '\xff'\r\n"),
+        (&[b"EXPIRE", b"key", b"10", b"\xff"], b"-ERR Unsupported option \xff\r\n"),
+        (&[b"FUNCTION", b"LIST", b"\xff"], b"-ERR Unknown argument \xff\r\n"),
+        (&[b"CLIENT", b"LIST", b"TYPE", b"\xff"], b"-ERR Unknown client type '\xff'\r\n"),
+        (&[b"CLIENT", b"KILL", b"USER", b"\xff"], b"-ERR No such user '\xff'\r\n"),
+        (&[b"DEBUG", b"\xff"], b"-ERR unknown subcommand or wrong number of arguments for '\xff'. Try DEBUG HELP.\r\n"),
+    ];
+    for (request, wanted) in cases {
+        let reply = stage.request("a", &OwnedRequest::new(request)).0;
+        assert_eq!(reply.escape_ascii().to_string(), wanted.escape_ascii().to_string());
+    }
+}
+
+#[test]
+fn a_password_that_is_no_text_is_refused_and_not_mangled() {
+    let mut stage = Stage::new();
+    let set = [&b"CONFIG"[..], b"SET", b"requirepass", b"\xff"];
+    let reply = stage.request("a", &OwnedRequest::new(set)).0;
+    let reply = String::from_utf8(reply).expect("the value is not quoted");
+    assert!(
+        reply.ends_with("(possibly related to argument 'requirepass') - argument must be text in UTF-8\r\n"),
+        "{reply}"
+    );
+    assert_eq!(stage.kv.config.requirepass, "");
+}
+
+#[test]
+fn beyond_loopback_the_password_cannot_be_taken_away() {
+    let mut stage = Stage::new();
+    let take_away = OwnedRequest::new(["CONFIG", "SET", "requirepass", ""]);
+    assert_eq!(stage.request("a", &take_away).0, b"+OK\r\n", "on loopback there need be none");
+    stage.kv.config.listen = ([0, 0, 0, 0], 6379).into();
+    stage.kv.config.requirepass = "secret".into();
+    let reply = String::from_utf8(stage.request("a", &take_away).0).expect("text");
+    assert!(reply.starts_with("-ERR CONFIG SET failed (possibly related to argument 'requirepass')"), "{reply}");
+    assert_eq!(stage.kv.config.requirepass, "secret");
+    assert_eq!(stage.request("a", &OwnedRequest::new(["CONFIG", "SET", "requirepass", "other"])).0, b"+OK\r\n");
+}
+
+#[test]
+fn what_is_shown_of_eviction_is_what_it_does() {
+    let config = Config::new(([127, 0, 0, 1], 6379).into(), "nowhere".into());
+    assert_eq!(config.all()["maxmemory-samples"], ch01_kv::engine::eviction::SAMPLES.to_string());
+}
+
+#[test]
+fn hits_and_misses_of_reads_are_counted() {
+    let mut stage = Stage::new();
+    for line in [&["SET", "a", "1"][..], &["GET", "a"], &["MGET", "a", "b", "c"], &["INCR", "d"]] {
+        stage.request("a", &OwnedRequest::new(line));
+    }
+    let info = String::from_utf8(stage.request("a", &OwnedRequest::new(["INFO", "stats"])).0).expect("text");
+    assert!(info.contains("\r\nkeyspace_hits:2\r\nkeyspace_misses:2\r\n"), "{info}");
+}
+
 fn run(name: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scripts/dialogues").join(name);
     goldenscript::run(&mut Stage::new(), path).unwrap_or_else(|error| panic!("{name}: {error}"));
@@ -109,6 +189,17 @@ impl Stage {
         self.kv.connected(self.now, conn, peer);
         self.clients.insert(name.to_owned(), (conn, Replies::new(Protocol::Resp2)));
         conn
+    }
+
+    /// Executes a request; returns the reply.
+    fn request(&mut self, name: &str, request: &OwnedRequest) -> (Vec<u8>, Flow) {
+        let conn = self.connect(name);
+        let (_, mut replies) = self.clients.remove(name).expect("it has just been made");
+        self.kv.batch_began();
+        let flow = self.kv.call(self.now, conn, &request.as_request(), &mut replies);
+        let bytes = replies.take();
+        self.clients.insert(name.to_owned(), (conn, replies));
+        (bytes, flow)
     }
 
     /// Carries out what the machine asks for, and shows what each connection is sent.
@@ -151,19 +242,14 @@ impl goldenscript::Runner for Stage {
             return self.show(None);
         }
         let name = context.prefix.as_deref().ok_or("a request takes the name of a connection, as in a:")?;
-        let conn = self.connect(name);
         let args = command.args.iter().map(|arg| match arg {
             goldenscript::Argument::Positional(word) => word.clone(),
             goldenscript::Argument::KeyValue(key, value) => format!("{key}={value}"),
             other => panic!("{other:?} is no word of a request"),
         });
         let request = OwnedRequest::new(std::iter::once(command.name.clone()).chain(args));
-        let (_, mut replies) = self.clients.remove(name).expect("it has just been made");
-        self.kv.batch_began();
-        let flow = self.kv.call(self.now, conn, &request.as_request(), &mut replies);
-        let bytes = replies.take();
-        self.clients.insert(name.to_owned(), (conn, replies));
-        self.show(Some((bytes, flow)))
+        let replied = self.request(name, &request);
+        self.show(Some(replied))
     }
 }
 

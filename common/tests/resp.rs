@@ -146,7 +146,7 @@ fn a_claimed_length_takes_no_memory() {
     assert_eq!(decoder.missing_bytes(), 1_000_000 - 3 + 2, "the rest of the argument and the end of its line");
 
     for (claim, error) in [
-        ("*1048577\r\n", "Protocol error: invalid multibulk length"),
+        ("*2147483648\r\n", "Protocol error: invalid multibulk length"),
         ("*9223372036854775807\r\n", "Protocol error: invalid multibulk length"),
         ("*1\r\n$536870913\r\n", "Protocol error: invalid bulk length"),
         ("*1\r\n$4294967296\r\n", "Protocol error: invalid bulk length"),

@@ -40,12 +40,35 @@ pub enum CommandError {
     /// A count, a timeout, a cursor or a deadline that is none, and whatever one command alone says.
     #[error("{0}")]
     Other(Cow<'static, str>),
+    /// The same, in words that quote bytes of the client's, which need not be text.
+    #[error("{}", String::from_utf8_lossy(.0))]
+    Quoting(Box<[u8]>),
 }
 
 impl CommandError {
+    /// The error of a key that would be moved or copied to where it is.
+    pub const SAME_OBJECTS: Self = Self::Other(Cow::Borrowed("ERR source and destination objects are the same"));
+
     /// An error of this text.
     pub fn text(text: &'static str) -> Self {
         Self::Other(Cow::Borrowed(text))
+    }
+
+    /// An error that quotes what a client sent between two parts of its text. Ends of lines at its end are cut off.
+    pub fn quoting(before: &str, given: &[u8], after: &str) -> Self {
+        let mut text = [before.as_bytes(), given, after.as_bytes()].concat();
+        while let Some(b'\r' | b'\n') = text.last() {
+            text.pop();
+        }
+        Self::Quoting(text.into())
+    }
+
+    /// The reply's bytes.
+    pub fn bytes(&self) -> Cow<'_, [u8]> {
+        match self {
+            Self::Quoting(bytes) => Cow::Borrowed(bytes),
+            other => Cow::Owned(other.to_string().into_bytes()),
+        }
     }
 
     /// The error of a command whose number of arguments does not fit. `name` as in the table: in lower case, a subcommand's
@@ -61,7 +84,7 @@ impl CommandError {
 
     /// The error of a container's unknown subcommand.
     pub fn unknown_subcommand(container: &str, given: &[u8]) -> Self {
-        let given = String::from_utf8_lossy(&given[..given.len().min(128)]);
-        Self::Other(format!("ERR unknown subcommand '{given}'. Try {container} HELP.").into())
+        let given = &given[..given.len().min(128)];
+        Self::quoting("ERR unknown subcommand '", given, &format!("'. Try {container} HELP."))
     }
 }

@@ -1,6 +1,10 @@
 //! `INFO`: what the server knows of itself, in Redis' sections and names.
 
+use std::collections::hash_map::RandomState;
 use std::fmt::Write;
+use std::hash::{BuildHasher, Hasher};
+use std::sync::OnceLock;
+use std::time::Duration;
 
 use common::resp::server::Now;
 
@@ -57,11 +61,13 @@ fn server(kv: &Kv, now: Now) -> Lines {
         ("os", &std::env::consts::OS),
         ("arch_bits", &usize::BITS),
         ("process_id", &std::process::id()),
+        ("run_id", &run_id()),
         ("tcp_port", &kv.config.listen.port()),
         ("server_time_usec", &(now.unix_ms * 1000)),
         ("uptime_in_seconds", &uptime),
         ("uptime_in_days", &(uptime / 86_400)),
         ("hz", &10),
+        ("configured_hz", &10),
         ("executable", &"ch01-kv"),
         ("config_file", &""),
     ])
@@ -78,13 +84,17 @@ fn clients(kv: &Kv) -> Lines {
 
 fn memory(kv: &Kv) -> Lines {
     let used = kv.used_bytes();
+    let peak = kv.stats.peak_bytes.max(used);
     let resident = common::load::process::usage(std::process::id()).map_or(0, |usage| usage.rss_bytes);
     lines([
         ("used_memory", &used),
         ("used_memory_human", &human(used)),
         ("used_memory_rss", &resident),
         ("used_memory_rss_human", &human(resident)),
+        ("used_memory_peak", &peak),
+        ("used_memory_peak_human", &human(peak)),
         ("used_memory_dataset", &used),
+        ("mem_fragmentation_ratio", &format!("{:.2}", if used > 0 { resident as f64 / used as f64 } else { 0.0 })),
         ("maxmemory", &kv.config.maxmemory),
         ("maxmemory_human", &human(kv.config.maxmemory)),
         ("maxmemory_policy", &kv.config.maxmemory_policy),
@@ -122,14 +132,22 @@ fn stats(kv: &Kv) -> Lines {
         ("total_error_replies", &stats.errors.values().sum::<u64>()),
         ("expired_keys", &stats.expired_keys),
         ("evicted_keys", &stats.evicted_keys),
+        ("keyspace_hits", &stats.hits),
+        ("keyspace_misses", &stats.misses),
         ("pubsub_channels", &kv.pubsub.channels().count()),
         ("pubsub_patterns", &kv.pubsub.pattern_count()),
     ])
 }
 
 fn cpu() -> Lines {
-    let used = common::load::process::usage(std::process::id()).map(|usage| usage.cpu);
-    lines([("used_cpu_total", &format!("{:.6}", used.unwrap_or_default().as_secs_f64()))])
+    let (all, kernel) = common::load::process::usage(std::process::id())
+        .map_or((Duration::ZERO, Duration::ZERO), |usage| (usage.cpu, usage.cpu_in_kernel));
+    let shown = |time: Duration| format!("{:.6}", time.as_secs_f64());
+    lines([
+        ("used_cpu_sys", &shown(kernel)),
+        ("used_cpu_user", &shown(all.saturating_sub(kernel))),
+        ("used_cpu_total", &shown(all)),
+    ])
 }
 
 fn errors(kv: &Kv) -> Lines {
@@ -140,6 +158,16 @@ fn keyspace(kv: &Kv) -> Lines {
     let used = kv.dbs.iter().enumerate().filter(|(_, db)| !db.is_empty());
     used.map(|(index, db)| (format!("db{index}"), format!("keys={},expires={},avg_ttl=0", db.len(), db.expiry.len())))
         .collect()
+}
+
+/// Forty hexadecimal digits that no other run of the server has: a client that sees others has come to another server.
+fn run_id() -> &'static str {
+    static RUN_ID: OnceLock<String> = OnceLock::new();
+    RUN_ID.get_or_init(|| {
+        let random = |_| RandomState::new().build_hasher().finish();
+        let digits: String = (0..3).map(random).map(|number| format!("{number:016x}")).collect();
+        digits[..40].to_owned()
+    })
 }
 
 /// A number of bytes as Redis writes it for people.

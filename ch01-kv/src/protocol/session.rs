@@ -34,6 +34,8 @@ pub struct Session {
     pub authenticated: bool,
     /// The transaction that it is putting together.
     pub transaction: Option<Transaction>,
+    /// Whether its transaction is being executed.
+    pub executes: bool,
     /// The keys that it watches, with their databases.
     pub watched: BTreeSet<(usize, Box<[u8]>)>,
     /// A watched key has changed: the transaction will not be executed.
@@ -130,6 +132,7 @@ impl Session {
             protocol: Protocol::Resp2,
             authenticated,
             transaction: None,
+            executes: false,
             watched: BTreeSet::new(),
             watch_broken: false,
             channels: BTreeSet::new(),

@@ -22,6 +22,12 @@ pub struct Stats {
     pub expired_keys: u64,
     /// Keys that were given up to make room.
     pub evicted_keys: u64,
+    /// Keys that commands which only read were given, and that were there.
+    pub hits: u64,
+    /// Those that were not.
+    pub misses: u64,
+    /// The most that data has taken, in bytes, as far as it was looked at.
+    pub peak_bytes: u64,
     /// Clients that wait for a key, now.
     pub blocked_clients: usize,
     /// Clients that are shown every command, now.
@@ -36,8 +42,10 @@ pub struct Stats {
 
 impl Stats {
     /// Counts an error by the first word of its text.
-    pub fn count_error(&mut self, text: &str) {
-        let code = text.split(' ').next().unwrap_or_default();
+    pub fn count_error(&mut self, text: &[u8]) {
+        let code = text.split(|byte| *byte == b' ').next().unwrap_or_default();
+        // The code words are the server's own.
+        let Ok(code) = std::str::from_utf8(code) else { return };
         if let Some(count) = self.errors.get_mut(code) {
             *count += 1;
         } else if self.errors.len() < MAX_ERROR_KINDS {
@@ -58,7 +66,7 @@ impl Stats {
 
     /// Counts from zero again; what is now, stays.
     pub fn reset(&mut self) {
-        let (blocked_clients, monitors) = (self.blocked_clients, self.monitors);
-        *self = Self { blocked_clients, monitors, sampled_at: self.sampled_at, ..Self::default() };
+        let Self { blocked_clients, monitors, peak_bytes, sampled_at, .. } = *self;
+        *self = Self { blocked_clients, monitors, peak_bytes, sampled_at, ..Self::default() };
     }
 }

@@ -92,7 +92,7 @@ impl Bench {
             if let Err(error) = result {
                 assert!(replies.is_empty(), "{}: an error comes before any reply", command.name);
                 assert!(!self.changes.any(), "{}: an error comes before any change", command.name);
-                replies.error(&error.to_string());
+                replies.error_bytes(&error.bytes());
             }
         }
         replies.take()

@@ -86,7 +86,7 @@ impl Server {
         };
         if let Err(error) = handler(&mut context, &request) {
             assert!(replies.is_empty() && !changes.any(), "a handler that fails has done nothing: {error}");
-            replies.error(&error.to_string());
+            replies.error_bytes(&error.bytes());
         }
         if changes.any() && changes.instead().is_empty() {
             log.push(request.to_owned());

@@ -24,6 +24,8 @@ const PROBE_BYTES: usize = 512;
 pub struct Usage {
     /// Processor time in user and kernel mode, of all threads, in steps of a clock tick (10 ms).
     pub cpu: Duration,
+    /// The part of it in kernel mode.
+    pub cpu_in_kernel: Duration,
     /// Memory that is resident now, in bytes.
     pub rss_bytes: u64,
     /// The most memory that was ever resident, in bytes.
@@ -45,13 +47,14 @@ pub fn parse_usage(stat: &str, status: &str, ticks_per_second: u64) -> Option<Us
     let fields = &stat[stat.rfind(')')? + 1..];
     // Fields 14 and 15 of the line are the 12th and 13th after the name.
     let mut times = fields.split_ascii_whitespace().skip(11).map(str::parse::<u64>);
-    let ticks = times.next()?.ok()?.checked_add(times.next()?.ok()?)?;
+    let (user, kernel) = (times.next()?.ok()?, times.next()?.ok()?);
     let kib = |name: &str| {
         let value = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
         value.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()?.checked_mul(1024)
     };
-    let cpu = Duration::from_secs_f64(ticks as f64 / ticks_per_second.max(1) as f64);
-    Some(Usage { cpu, rss_bytes: kib("VmRSS")?, peak_rss_bytes: kib("VmHWM")? })
+    let duration = |ticks: u64| Duration::from_secs_f64(ticks as f64 / ticks_per_second.max(1) as f64);
+    let (cpu, cpu_in_kernel) = (duration(user.checked_add(kernel)?), duration(kernel));
+    Some(Usage { cpu, cpu_in_kernel, rss_bytes: kib("VmRSS")?, peak_rss_bytes: kib("VmHWM")? })
 }
 
 /// The median time of an `fdatasync` after a small append, over `count` of them (at least one), in a file of its own in

@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
@@ -11,6 +12,9 @@ use tokio::net::{TcpListener, TcpStream};
 /// How many connections the kernel may hold that were not accepted yet. A burst of clients that all start at once must fit;
 /// the kernel caps it at `net.core.somaxconn`.
 const BACKLOG: i32 = 4096;
+
+/// For how long a connection may be silent before its peer is asked whether it is still there: Redis' `tcp-keepalive`.
+const KEEPALIVE: Duration = Duration::from_secs(300);
 
 /// Something that connections are accepted from.
 pub trait Listener: 'static {
@@ -92,5 +96,5 @@ impl Listener for TcpAcceptor {
 /// out about peers that vanished without closing.
 fn prepare(stream: &TcpStream) -> io::Result<()> {
     stream.set_nodelay(true)?;
-    socket2::SockRef::from(stream).set_keepalive(true)
+    socket2::SockRef::from(stream).set_tcp_keepalive(&socket2::TcpKeepalive::new().with_time(KEEPALIVE))
 }

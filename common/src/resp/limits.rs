@@ -14,7 +14,8 @@ pub const UNAUTHENTICATED_MAX_BULK_BYTES: usize = 16 * 1024;
 pub struct Limits {
     /// The longest line in bytes without its end: of an inline request, or one that holds a length. 64 KiB as in Redis.
     pub max_inline_bytes: usize,
-    /// The most arguments in a request. 1,048,576, which is 8 MiB of spans; Redis 7 counts to 2,147,483,647 here.
+    /// The most arguments in a request. 2,147,483,647 as in Redis 7, which is more than fits into a request: what a count
+    /// claims takes no memory, and an argument that has arrived takes eight bytes beside its own six at least.
     pub max_args: usize,
     /// The longest argument or bulk string in bytes. 512 MiB as Redis' `proto-max-bulk-len`.
     pub max_bulk_bytes: usize,
@@ -106,7 +107,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             max_inline_bytes: 64 * 1024,
-            max_args: 1024 * 1024,
+            max_args: i32::MAX as usize,
             max_bulk_bytes: 512 * 1024 * 1024,
             max_request_bytes: 1024 * 1024 * 1024,
             authenticated: true,

@@ -4,6 +4,7 @@
 //! the only place; what the handler finds has been checked against it.
 
 use std::collections::HashMap;
+use std::ops::Range;
 
 use super::Request;
 
@@ -165,6 +166,19 @@ impl Keys {
         };
         let step = if let Self::Range { step, .. } = self { step } else { 1 };
         extra.into_iter().chain(range.step_by(step))
+    }
+
+    /// Whether `request` says how many keys it has where that depends on it, and has so many. As Redis does when it is asked
+    /// for the keys alone, the number is read up to what does not belong to one.
+    pub fn counted_keys(self, request: &Request<'_>) -> Option<Range<usize>> {
+        let Self::Counted { count_at, .. } = self else { return None };
+        let arg = request.get(count_at)?.trim_ascii_start();
+        let digits = arg.strip_prefix(b"+").unwrap_or(arg);
+        let len = digits.iter().take_while(|byte| byte.is_ascii_digit()).count();
+        let count: usize = std::str::from_utf8(&digits[..len]).ok()?.parse().ok()?;
+        let first = count_at + 1;
+        let end = first.checked_add(count).filter(|end| count > 0 && *end <= request.len())?;
+        Some(first..end)
     }
 
     /// First key, last key and step as `COMMAND` shows them: zeros where there are none or their place varies.

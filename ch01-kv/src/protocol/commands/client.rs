@@ -158,8 +158,7 @@ fn list(kv: &mut Kv, now: Now, request: &Request<'_>, replies: &mut Replies) -> 
                 b"pubsub" => Box::new(|session: &Session| session.subscriptions() > 0),
                 b"master" | b"replica" | b"slave" => Box::new(|_: &Session| false),
                 _ => {
-                    let kind = String::from_utf8_lossy(request.arg(3)).into_owned();
-                    return Err(CommandError::Other(format!("ERR Unknown client type '{kind}'").into()));
+                    return Err(CommandError::quoting("ERR Unknown client type '", request.arg(3), "'"));
                 }
             }
         }
@@ -217,10 +216,7 @@ fn kill(kv: &mut Kv, conn: ConnId, request: &Request<'_>, replies: &mut Replies)
                     b"normal" => Some(false),
                     b"pubsub" => Some(true),
                     b"master" | b"replica" | b"slave" => None,
-                    _ => {
-                        let kind = String::from_utf8_lossy(&value).into_owned();
-                        return Err(CommandError::Other(format!("ERR Unknown client type '{kind}'").into()));
-                    }
+                    _ => return Err(CommandError::quoting("ERR Unknown client type '", &value, "'")),
                 };
                 filters.push(Box::new(move |session| subscriber == Some(session.subscriptions() > 0)));
             }
@@ -232,8 +228,7 @@ fn kill(kv: &mut Kv, conn: ConnId, request: &Request<'_>, replies: &mut Replies)
             }
             () if request.is(option, "user") => {
                 if value != b"default" {
-                    let user = String::from_utf8_lossy(&value).into_owned();
-                    return Err(CommandError::Other(format!("ERR No such user '{user}'").into()));
+                    return Err(CommandError::quoting("ERR No such user '", &value, "'"));
                 }
                 filters.push(Box::new(|session| session.authenticated));
             }

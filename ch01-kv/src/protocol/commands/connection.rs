@@ -152,8 +152,7 @@ fn hello(
             name = Some(super::client::checked_name(request.arg(next + 1))?);
             next += 2;
         } else {
-            let option = String::from_utf8_lossy(request.arg(next)).into_owned();
-            return Err(CommandError::Other(format!("ERR Syntax error in HELLO option '{option}'").into()));
+            return Err(CommandError::quoting("ERR Syntax error in HELLO option '", request.arg(next), "'"));
         }
     }
     let session = kv.session(conn);

@@ -26,10 +26,13 @@ pub fn replay(kv: &mut Kv, selected: &mut usize, name: &str, request: &Request<'
         "flushall" => kv.dbs.iter_mut().for_each(Db::clear),
         "swapdb" => {
             let (one, other) = (db(kv, 1)?, db(kv, 2)?);
-            kv.swap_databases(one, other);
+            swap(kv, one, other);
         }
         "move" => {
             let to = db(kv, 2)?;
+            if to == *selected {
+                return Err(CommandError::SAME_OBJECTS.to_string());
+            }
             move_between(kv, *selected, to, request.arg(1));
         }
         "copy" => {
@@ -44,11 +47,20 @@ pub fn replay(kv: &mut Kv, selected: &mut usize, name: &str, request: &Request<'
 }
 
 fn index(kv: &Kv, arg: &[u8]) -> Result<usize, CommandError> {
-    let number = args::integer(arg)?;
-    usize::try_from(number)
-        .ok()
-        .filter(|number| *number < kv.dbs.len())
-        .ok_or(CommandError::text("ERR DB index is out of range"))
+    checked_index(kv, args::int(arg)?)
+}
+
+fn checked_index(kv: &Kv, number: i32) -> Result<usize, CommandError> {
+    let index = usize::try_from(number).ok().filter(|index| *index < kv.dbs.len());
+    index.ok_or(CommandError::text("ERR DB index is out of range"))
+}
+
+/// Exchanges two databases; false when they are one.
+fn swap(kv: &mut Kv, one: usize, other: usize) -> bool {
+    if one != other {
+        kv.swap_databases(one, other);
+    }
+    one != other
 }
 
 fn select(kv: &mut Kv, _now: Now, conn: ConnId, request: &Request<'_>, replies: &mut Replies) -> Outcome {
@@ -86,13 +98,11 @@ fn flush(kv: &mut Kv, conn: ConnId, request: &Request<'_>, replies: &mut Replies
 }
 
 fn swapdb(kv: &mut Kv, _now: Now, conn: ConnId, request: &Request<'_>, replies: &mut Replies) -> Outcome {
-    let parse = |arg, which: &'static str| {
-        args::integer(arg).map_err(|_| CommandError::text(which)).and_then(|_| index(kv, arg))
-    };
-    let one = parse(request.arg(1), "ERR invalid first DB index")?;
-    let other = parse(request.arg(2), "ERR invalid second DB index")?;
-    if one != other {
-        kv.swap_databases(one, other);
+    // Both must be numbers before either must be a database's.
+    let one = args::int(request.arg(1)).map_err(|_| CommandError::text("ERR invalid first DB index"))?;
+    let other = args::int(request.arg(2)).map_err(|_| CommandError::text("ERR invalid second DB index"))?;
+    let (one, other) = (checked_index(kv, one)?, checked_index(kv, other)?);
+    if swap(kv, one, other) {
         let db = kv.session(conn).db;
         kv.record_server_change(db, request);
     }
@@ -114,7 +124,7 @@ fn move_key(kv: &mut Kv, now: Now, conn: ConnId, request: &Request<'_>, replies:
     let from = kv.session(conn).db;
     let to = index(kv, request.arg(2))?;
     if from == to {
-        return Err(CommandError::text("ERR source and destination objects are the same"));
+        return Err(CommandError::SAME_OBJECTS);
     }
     expire(kv, now, [(from, request.arg(1)), (to, request.arg(1))]);
     let moved = move_between(kv, from, to, request.arg(1));
@@ -156,7 +166,7 @@ impl Copy {
             at += 1;
         }
         if copy.to_db == from_db && request.arg(1) == request.arg(2) {
-            return Err(CommandError::text("ERR source and destination objects are the same"));
+            return Err(CommandError::SAME_OBJECTS);
         }
         Ok(copy)
     }

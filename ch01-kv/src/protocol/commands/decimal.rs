@@ -4,13 +4,12 @@
 //! rounding at once (10.5 + 0.1 would be 10.599999999999999645), so Redis takes a format with eleven bits more and cuts the
 //! text after seventeen places: what lies behind is mostly noise. This is that format in integers, because the digits that
 //! clients see must not depend on the machine; the rounding is IEEE 754's, to the nearest and to the even one of two.
-//!
-//! **Left out**: hexadecimal fractions (`0x1p3`), which C's `strtold` would read.
 
 use std::cmp::Ordering;
 use std::fmt;
 
 use super::super::error::CommandError;
+use super::hexadecimal::Hexadecimal;
 
 /// The longest text that is read as a number, in bytes: the length of Redis' buffer for one.
 const MAX_TEXT_BYTES: usize = 5 * 1024 - 1;
@@ -70,7 +69,7 @@ struct Natural(Vec<u32>);
 impl LongDouble {
     const ZERO: Self = Self::Finite { negative: false, significand: 0, exponent: 0 };
 
-    /// Reads a number: decimal, perhaps with an exponent of ten, or `inf`. `None` for anything else, and for what lies beyond
+    /// Reads a number: decimal, perhaps with an exponent of ten, or hexadecimal, or `inf`. `None` for anything else, and for what lies beyond
     /// the format's range.
     pub fn parse(text: &[u8]) -> Option<Self> {
         if text.len() > MAX_TEXT_BYTES {
@@ -83,6 +82,9 @@ impl LongDouble {
         };
         if text.eq_ignore_ascii_case(b"inf") || text.eq_ignore_ascii_case(b"infinity") {
             return Some(Self::Infinite { negative });
+        }
+        if let Some(Hexadecimal { significand, exponent }) = Hexadecimal::parse(text) {
+            return if significand == 0 { Some(Self::ZERO) } else { Self::rounded(negative, significand, exponent) };
         }
         let (digits, power) = split_decimal(text)?;
         let natural = Natural::from_digits(digits.iter().copied());
@@ -135,6 +137,27 @@ impl LongDouble {
             (false, Ordering::Less) => (other_negative, lesser - greater),
         };
         Self::rounded(negative, sum, exponent - GUARD_BITS as i32)
+    }
+
+    /// A thousand times this number, rounded up to a whole one; `None` when that does not fit 64 bits.
+    pub fn thousandfold(self) -> Option<i64> {
+        let Self::Finite { negative, significand, exponent } = self else { return None };
+        if significand == 0 {
+            return Some(0);
+        }
+        let Self::Finite { significand, exponent, .. } =
+            Self::rounded(negative, u128::from(significand) * 1000, exponent)?
+        else {
+            return None;
+        };
+        if exponent >= 0 {
+            // Its highest bit is set: there is no room for a sign.
+            return None;
+        }
+        let whole = significand.checked_shr(exponent.unsigned_abs()).unwrap_or(0);
+        let is_whole = exponent > -64 && whole << exponent.unsigned_abs() == significand;
+        let size = i64::try_from(whole).ok()?;
+        if negative { Some(-size) } else { size.checked_add(i64::from(!is_whole)) }
     }
 
     /// `numerator / denominator`, rounded; `None` when it is out of range.
@@ -235,8 +258,8 @@ fn split_decimal(text: &[u8]) -> Option<(Vec<u8>, i64)> {
     Some((digits[leading..].to_vec(), exponent - places.len() as i64))
 }
 
-/// An exponent of ten. One that is out of any range is cut to a size that still is.
-fn parse_exponent(text: &[u8]) -> Option<i64> {
+/// An exponent in decimal. One that is out of any range is cut to a size that still is.
+pub(super) fn parse_exponent(text: &[u8]) -> Option<i64> {
     let (negative, digits) = match text {
         [b'-', rest @ ..] => (true, rest),
         [b'+', rest @ ..] => (false, rest),

@@ -124,10 +124,7 @@ impl Conditions {
                 b"XX" => &mut conditions.replaces,
                 b"GT" => &mut conditions.later,
                 b"LT" => &mut conditions.earlier,
-                _ => {
-                    let option = String::from_utf8_lossy(option);
-                    return Err(CommandError::Other(format!("ERR Unsupported option {option}").into()));
-                }
+                _ => return Err(CommandError::quoting("ERR Unsupported option ", option, "")),
             };
             *conditions = true;
         }

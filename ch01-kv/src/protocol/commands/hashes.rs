@@ -89,9 +89,13 @@ fn hvals(cx: &mut Context<'_>, request: &Request<'_>) -> Result<(), CommandError
 }
 
 fn hdel(cx: &mut Context<'_>, request: &Request<'_>) -> Result<(), CommandError> {
-    let removed =
-        cx.db.edit(request.arg(1), |hash: &mut Hash| request.args(2).filter(|field| hash.remove(field)).count())?;
-    let removed = removed.unwrap_or(0);
+    let (key, fields) = (request.arg(1), request.args(2));
+    let mut removed = 0;
+    // Whoever watches the hash must not be told of a change that is none.
+    if cx.db.read::<Hash>(key)?.is_some_and(|hash| fields.clone().any(|field| hash.get(field).is_some())) {
+        let count = cx.db.edit(key, |hash: &mut Hash| fields.filter(|field| hash.remove(field)).count())?;
+        removed = count.expect("it is there");
+    }
     cx.changed(removed);
     cx.replies.integer(removed as i64);
     Ok(())
@@ -153,8 +157,8 @@ fn hrandfield(cx: &mut Context<'_>, request: &Request<'_>) -> Result<(), Command
         4 if request.is(3, "withvalues") => true,
         _ => return Err(CommandError::Syntax),
     };
-    if with_values && count.is_some_and(|count| count > i64::MAX / 2) {
-        return Err(CommandError::text("ERR value is out of range"));
+    if let Some(count) = count.filter(|_| with_values) {
+        shared::check_pair_count(count)?;
     }
     let resp3 = cx.is_resp3();
     let hash = cx.db.read::<Hash>(request.arg(1))?;

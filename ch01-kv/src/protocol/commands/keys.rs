@@ -21,6 +21,9 @@ const PACKED_ELEMENT_BYTES: usize = 64;
 const PACKED_INTEGERS: usize = 512;
 const EMBEDDED_BYTES: usize = 44;
 
+/// The integers that Redis keeps one object of, however many keys hold them.
+const SHARED_INTEGERS: std::ops::Range<i64> = 0..10_000;
+
 fn del(cx: &mut Context<'_>, request: &Request<'_>) -> Result<(), CommandError> {
     let removed = request.args(1).filter(|key| cx.db.remove(key)).count();
     cx.changed(removed);
@@ -64,6 +67,10 @@ fn renamenx(cx: &mut Context<'_>, request: &Request<'_>) -> Result<(), CommandEr
 }
 
 fn move_value(cx: &mut Context<'_>, from: &[u8], to: &[u8]) -> Result<(), CommandError> {
+    if from == to && cx.db.contains(from) {
+        // Nothing changes, and nobody who watches the key is told so.
+        return Ok(());
+    }
     let (value, deadline) = cx.db.take(from).ok_or(CommandError::NoSuchKey)?;
     cx.db.put(to, value, deadline);
     cx.changed(1);
@@ -128,7 +135,7 @@ fn object(cx: &mut Context<'_>, request: &Request<'_>) -> Result<(), CommandErro
     };
     match known.name {
         "encoding" => cx.replies.bulk(encoding(entry).as_bytes()),
-        "refcount" => cx.replies.integer(1),
+        "refcount" => cx.replies.integer(refcount(entry)),
         "idletime" => {
             let idle_ms = u64::from(cx.db.idle(request.arg(2)).unwrap_or_default()) * CLOCK_UNIT_MS;
             cx.replies.integer((idle_ms / 1000) as i64);
@@ -143,12 +150,23 @@ fn object(cx: &mut Context<'_>, request: &Request<'_>) -> Result<(), CommandErro
     Ok(())
 }
 
+/// How many references a value has, as Redis would count: small integers are one object for all keys, which is never freed.
+fn refcount(entry: &Entry) -> i64 {
+    let number = match entry.value() {
+        ValueRef::Str(value) if encoding(entry) == "int" => common::resp::parse_integer(value),
+        _ => None,
+    };
+    if number.is_some_and(|number| SHARED_INTEGERS.contains(&number)) { i64::from(i32::MAX) } else { 1 }
+}
+
 fn encoding(entry: &Entry) -> &'static str {
+    // What was changed in place has an object of its own, and stays as it is.
+    let as_set = matches!(entry, Entry::Packed(_));
     let short = |bytes: &[u8]| bytes.len() <= PACKED_ELEMENT_BYTES;
     let integer = |bytes: &[u8]| common::resp::parse_integer(bytes).is_some();
     match entry.value() {
-        ValueRef::Str(value) if value.len() <= 20 && integer(value) => "int",
-        ValueRef::Str(value) if value.len() <= EMBEDDED_BYTES && matches!(entry, Entry::Packed(_)) => "embstr",
+        ValueRef::Str(value) if as_set && value.len() <= 20 && integer(value) => "int",
+        ValueRef::Str(value) if as_set && value.len() <= EMBEDDED_BYTES => "embstr",
         ValueRef::Str(_) => "raw",
         ValueRef::List(_) => "quicklist",
         ValueRef::Hash(hash) if hash.len() <= PACKED_HASH_ENTRIES && hash.iter().all(|(f, v)| short(f) && short(v)) => {
@@ -183,11 +201,19 @@ fn memory(cx: &mut Context<'_>, request: &Request<'_>) -> Result<(), CommandErro
             }
             Ok(())
         }
+        // The allocator gives back what is free by itself.
+        Some("purge") => {
+            cx.replies.simple("OK");
+            Ok(())
+        }
         Some(_) => {
             super::reply_help(
                 cx.replies,
                 "MEMORY",
-                &[("USAGE <key> [SAMPLES <count>]", "Return memory in bytes used by <key> and its value.")],
+                &[
+                    ("PURGE", "Do nothing: free memory is given back without being asked for."),
+                    ("USAGE <key> [SAMPLES <count>]", "Return memory in bytes used by <key> and its value."),
+                ],
             );
             Ok(())
         }
@@ -209,6 +235,7 @@ pub static COMMANDS: &[Command] = &[
     Command { name: "keys", arity: 2, flags: Flags::READONLY, keys: Keys::None, group: "generic", handler: Handler::Data(keys), subcommands: &[] },
     Command { name: "memory", arity: -2, flags: Flags::NONE, keys: Keys::Range { first: 2, last: 2, step: 1 }, group: "server", handler: Handler::Data(memory), subcommands: &[
         Subcommand { name: "help", arity: 2, flags: Flags::LOADING.and(Flags::STALE) },
+        Subcommand { name: "purge", arity: 2, flags: Flags::NONE },
         Subcommand { name: "usage", arity: -3, flags: Flags::READONLY },
     ] },
     Command { name: "object", arity: -2, flags: Flags::NONE, keys: Keys::Range { first: 2, last: 2, step: 1 }, group: "generic", handler: Handler::Data(object), subcommands: &[

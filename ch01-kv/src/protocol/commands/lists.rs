@@ -248,10 +248,9 @@ fn ltrim(cx: &mut Context<'_>, request: &Request<'_>) -> Outcome {
     let (start, stop) = (integer(request.arg(2))?, integer(request.arg(3))?);
     let len = cx.db.read::<List>(key)?.map_or(0, List::len);
     let kept = shared::span(start, stop, len);
-    if kept.len() < len {
-        cx.changed(len - kept.len());
-        cx.db.edit::<List, _>(key, |list| list.keep(kept))?;
-    }
+    cx.changed(len - kept.len());
+    // Also when all of it is kept: whoever watches the list is told that it was trimmed, as in Redis.
+    cx.db.edit::<List, _>(key, |list| list.keep(kept))?;
     cx.replies.simple("OK");
     Ok(())
 }

@@ -18,6 +18,7 @@ pub mod decimal;
 pub mod expiry;
 pub mod glob;
 pub mod hashes;
+pub mod hexadecimal;
 pub mod introspection;
 pub mod keys;
 pub mod lists;
@@ -97,7 +98,7 @@ pub fn subcommand_error(container: &Command, request: &Request<'_>) -> CommandEr
 pub fn reply_help(replies: &mut Replies, container: &str, subcommands: &[(&str, &str)]) {
     replies.array(1 + 2 * subcommands.len() + 2);
     replies.simple(&format!("{container} <subcommand> [<arg> [value] [opt] ...]. Subcommands are:"));
-    for (form, meaning) in subcommands.iter().chain(&[("HELP", "Print this help.")]) {
+    for (form, meaning) in subcommands.iter().chain(&[("HELP", "Prints this help.")]) {
         replies.simple(form);
         replies.simple(&format!("    {meaning}"));
     }

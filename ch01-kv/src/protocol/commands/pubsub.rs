@@ -9,6 +9,7 @@ use crate::protocol::context::{Command, ServerHandler};
 use crate::protocol::error::CommandError;
 use crate::protocol::pubsub::Subject;
 use crate::protocol::service::Kv;
+use crate::protocol::session::ReplyMode;
 
 type Outcome = Result<Flow, CommandError>;
 
@@ -67,9 +68,12 @@ fn unsubscribe(kv: &mut Kv, conn: ConnId, request: &Request<'_>, replies: &mut R
     Ok(Flow::Continue)
 }
 
-fn publish(kv: &mut Kv, _now: Now, _conn: ConnId, request: &Request<'_>, replies: &mut Replies) -> Outcome {
+fn publish(kv: &mut Kv, _now: Now, conn: ConnId, request: &Request<'_>, replies: &mut Replies) -> Outcome {
     let (channel, message) = (request.arg(1), request.arg(2));
     let mut receivers = 0;
+    // What a client sends to itself comes before the count, unless that would put it into the middle of a transaction's reply.
+    let session = kv.session(conn);
+    let own_first = !session.executes && session.reply_mode == ReplyMode::On;
     for delivery in kv.pubsub.deliveries(channel) {
         let protocol = kv.sessions[delivery.to.slot].protocol;
         let mut bytes = Replies::new(protocol);
@@ -86,7 +90,11 @@ fn publish(kv: &mut Kv, _now: Now, _conn: ConnId, request: &Request<'_>, replies
         }
         bytes.bulk(channel);
         bytes.bulk(message);
-        kv.effects.push_back(Effect::Send(delivery.to, bytes.take()));
+        if own_first && delivery.to == conn {
+            replies.raw(bytes.bytes());
+        } else {
+            kv.effects.push_back(Effect::Send(delivery.to, bytes.take()));
+        }
         receivers += 1;
     }
     replies.integer(receivers);
@@ -95,18 +103,26 @@ fn publish(kv: &mut Kv, _now: Now, _conn: ConnId, request: &Request<'_>, replies
 
 fn pubsub(kv: &mut Kv, _now: Now, _conn: ConnId, request: &Request<'_>, replies: &mut Replies) -> Outcome {
     match super::chosen(COMMANDS, request)? {
-        "channels" if request.len() <= 3 => {
+        "channels" | "shardchannels" if request.len() > 3 => {
+            // The table has no row for two numbers of arguments.
+            let before = "ERR unknown subcommand or wrong number of arguments for '";
+            return Err(CommandError::quoting(before, request.arg(1), "'. Try PUBSUB HELP."));
+        }
+        "channels" => {
             let pattern = request.get(2);
             let matches = |channel: &&[u8]| pattern.is_none_or(|pattern| glob::matches(pattern, channel, false));
             let shown: Vec<&[u8]> = kv.pubsub.channels().filter(matches).collect();
             replies.array(shown.len());
             shown.into_iter().for_each(|channel| replies.bulk(channel));
         }
-        "channels" => {
-            // The table has no row for two numbers of arguments.
-            let given = String::from_utf8_lossy(request.arg(1)).into_owned();
-            let error = format!("ERR unknown subcommand or wrong number of arguments for '{given}'. Try PUBSUB HELP.");
-            return Err(CommandError::Other(error.into()));
+        // There are no shards here, and so nobody subscribes to a channel of one.
+        "shardchannels" => replies.array(0),
+        "shardnumsub" => {
+            replies.array(2 * (request.len() - 2));
+            for channel in request.args(2) {
+                replies.bulk(channel);
+                replies.integer(0);
+            }
         }
         "numsub" => {
             replies.array(2 * (request.len() - 2));
@@ -123,6 +139,8 @@ fn pubsub(kv: &mut Kv, _now: Now, _conn: ConnId, request: &Request<'_>, replies:
                 ("CHANNELS [<pattern>]", "Return the currently active channels matching a <pattern> (default: '*')."),
                 ("NUMPAT", "Return number of subscriptions to patterns."),
                 ("NUMSUB [<channel> ...]", "Return the number of subscribers for the specified channels."),
+                ("SHARDCHANNELS [<pattern>]", "Return nothing: there are no shards here."),
+                ("SHARDNUMSUB [<shardchannel> ...]", "Return zero for each of the specified channels."),
             ],
         ),
         name => unreachable!("{name} is in the table and not here"),
@@ -149,6 +167,8 @@ pub static COMMANDS: &[Command] = &[
             Subcommand { name: "help", arity: 2, flags: Flags::LOADING.and(Flags::STALE) },
             Subcommand { name: "numpat", arity: 2, flags: ASKING },
             Subcommand { name: "numsub", arity: -2, flags: ASKING },
+            Subcommand { name: "shardchannels", arity: -2, flags: ASKING },
+            Subcommand { name: "shardnumsub", arity: -2, flags: ASKING },
         ],
         ..row("pubsub", -2, Flags::NONE, pubsub)
     },

@@ -33,6 +33,8 @@ struct Options<'a> {
 fn cursor(arg: &[u8]) -> Result<usize, CommandError> {
     let text = std::str::from_utf8(arg).ok();
     let number = text.and_then(|text| match text.strip_prefix('-') {
+        // Nothing at all reads as zero in C.
+        None if text.is_empty() => Some(0),
         Some(digits) if digits.starts_with(|c: char| c.is_ascii_digit()) => {
             digits.parse::<u64>().ok().map(u64::wrapping_neg)
         }

@@ -6,8 +6,11 @@ use common::resp::server::{ConnId, Effect, Flow, Now};
 use common::resp::table::{Flags, Subcommand};
 use common::resp::{Replies, Request};
 
+use indexmap::IndexMap;
+
 use super::glob;
 use crate::protocol::args;
+use crate::protocol::config::{Config, SetError};
 use crate::protocol::context::{Command, ServerHandler};
 use crate::protocol::error::CommandError;
 use crate::protocol::info;
@@ -27,15 +30,20 @@ fn info(kv: &mut Kv, now: Now, _conn: ConnId, request: &Request<'_>, replies: &m
 fn config(kv: &mut Kv, now: Now, _conn: ConnId, request: &Request<'_>, replies: &mut Replies) -> Outcome {
     match super::chosen(COMMANDS, request)? {
         "get" => {
-            let patterns: Vec<Vec<u8>> = request.args(2).map(<[u8]>::to_ascii_lowercase).collect();
             let all = kv.config.all();
-            let shown: Vec<_> = all
-                .iter()
-                .filter(|(name, _)| patterns.iter().any(|pattern| glob::matches(pattern, name.as_bytes(), true)))
-                .collect();
+            // A name that is no pattern is shown as the client wrote it.
+            let mut shown: IndexMap<&[u8], &str> = IndexMap::new();
+            for asked in request.args(2) {
+                let is_pattern = asked.iter().any(|byte| b"[*?".contains(byte));
+                for (name, value) in &all {
+                    if glob::matches(asked, name.as_bytes(), true) {
+                        shown.insert(if is_pattern { name.as_bytes() } else { asked }, value);
+                    }
+                }
+            }
             replies.map(shown.len());
             for (name, value) in shown {
-                replies.bulk(name.as_bytes());
+                replies.bulk(name);
                 replies.bulk(value.as_bytes());
             }
         }
@@ -43,20 +51,7 @@ fn config(kv: &mut Kv, now: Now, _conn: ConnId, request: &Request<'_>, replies: 
             if !request.len().is_multiple_of(2) {
                 return Err(CommandError::Syntax);
             }
-            // All of them or none.
-            let mut changed = kv.config.clone();
-            for at in (2..request.len()).step_by(2) {
-                let name = String::from_utf8_lossy(request.arg(at));
-                let value = String::from_utf8_lossy(request.arg(at + 1));
-                if (2..at).step_by(2).any(|earlier| request.arg(earlier).eq_ignore_ascii_case(name.as_bytes())) {
-                    return Err(CommandError::Other(
-                        format!("ERR CONFIG SET failed (possibly related to argument '{name}') - duplicate parameter")
-                            .into(),
-                    ));
-                }
-                changed.set(&name, &value).map_err(|error| CommandError::Other(error.to_string().into()))?;
-            }
-            kv.config = changed;
+            kv.config = changed_config(&kv.config, request)?;
             kv.apply_config(now);
             replies.simple("OK");
         }
@@ -74,11 +69,44 @@ fn config(kv: &mut Kv, now: Now, _conn: ConnId, request: &Request<'_>, replies: 
                 ("GET <pattern>", "Return parameters matching the glob-like <pattern> and their values."),
                 ("SET <directive> <value>", "Set the configuration <directive> to <value>."),
                 ("RESETSTAT", "Reset statistics reported by the INFO command."),
+                ("REWRITE", "Rewrite the configuration file."),
             ],
         ),
         name => unreachable!("{name} is in the table and not here"),
     }
     Ok(Flow::Continue)
+}
+
+/// The parameters as `CONFIG SET` wants them: all that it names are set, or none.
+fn changed_config(config: &Config, request: &Request<'_>) -> Result<Config, CommandError> {
+    let failed = |at: usize, error: &SetError| match error {
+        SetError::Unknown => {
+            CommandError::quoting("ERR Unknown option or number of arguments for CONFIG SET - '", request.arg(at), "'")
+        }
+        SetError::Refused(why) => CommandError::quoting(
+            "ERR CONFIG SET failed (possibly related to argument '",
+            &request.arg(at).to_ascii_lowercase(),
+            &format!("') - {why}"),
+        ),
+    };
+    let mut names = Vec::new();
+    for at in (2..request.len()).step_by(2) {
+        let name = String::from_utf8_lossy(request.arg(at)).to_ascii_lowercase();
+        Config::check_settable(&name).map_err(|error| failed(at, &error))?;
+        if names.contains(&name) {
+            return Err(failed(at, &SetError::Refused("duplicate parameter".into())));
+        }
+        names.push(name);
+    }
+    let mut changed = config.clone();
+    for (at, name) in (2..).step_by(2).zip(&names) {
+        let set = match std::str::from_utf8(request.arg(at + 1)) {
+            Ok(value) => changed.set(name, value),
+            Err(_) => Err(SetError::Refused("argument must be text in UTF-8".into())),
+        };
+        set.map_err(|error| failed(at, &error))?;
+    }
+    Ok(changed)
 }
 
 fn slowlog(kv: &mut Kv, _now: Now, _conn: ConnId, request: &Request<'_>, replies: &mut Replies) -> Outcome {
@@ -127,12 +155,17 @@ fn slowlog(kv: &mut Kv, _now: Now, _conn: ConnId, request: &Request<'_>, replies
 }
 
 fn debug(_kv: &mut Kv, _now: Now, _conn: ConnId, request: &Request<'_>, replies: &mut Replies) -> Outcome {
-    if !request.is(1, "sleep") || request.len() != 3 {
-        let given = String::from_utf8_lossy(&request.arg(1)[..request.arg(1).len().min(128)]);
-        let error = format!("ERR unknown subcommand or wrong number of arguments for '{given}'. Try DEBUG HELP.");
-        return Err(CommandError::Other(error.into()));
+    if request.is(1, "help") && request.len() == 2 {
+        super::reply_help(replies, "DEBUG", &[("SLEEP <seconds>", "Stop the server for <seconds>. Decimals allowed.")]);
+        return Ok(Flow::Continue);
     }
-    let seconds = args::float(request.arg(2))?.clamp(0.0, MAX_SLEEP_SECS);
+    if !request.is(1, "sleep") || request.len() != 3 {
+        let given = &request.arg(1)[..request.arg(1).len().min(128)];
+        let before = "ERR unknown subcommand or wrong number of arguments for '";
+        return Err(CommandError::quoting(before, given, "'. Try DEBUG HELP."));
+    }
+    // What is no number is no time at all, as in Redis.
+    let seconds = args::float(request.arg(2)).unwrap_or(0.0).clamp(0.0, MAX_SLEEP_SECS);
     // Stopping everybody is what it is for: it shows what one slow command does to the percentiles of all others.
     std::thread::sleep(Duration::from_secs_f64(seconds));
     replies.simple("OK");
@@ -219,8 +252,7 @@ fn check_list_options(request: &Request<'_>) -> Result<(), CommandError> {
                 named = true;
             }
             () => {
-                let given = String::from_utf8_lossy(request.arg(at)).into_owned();
-                return Err(CommandError::Other(format!("ERR Unknown argument {given}").into()));
+                return Err(CommandError::quoting("ERR Unknown argument ", request.arg(at), ""));
             }
         }
         at += 1;

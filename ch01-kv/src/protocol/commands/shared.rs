@@ -73,13 +73,13 @@ pub(super) fn pop_request<'a, End>(
     Ok(PopRequest { keys: request.args(at + 1).take(number).collect(), end, count })
 }
 
-/// How many elements `SRANDMEMBER` and its relatives are to draw: positive for distinct ones.
+/// How many elements `SRANDMEMBER` and its relatives are to draw: positive for distinct ones. Too many with repetitions
+/// are refused by [`draw`], when there is something to draw from.
 pub(super) fn draw_count(arg: &[u8]) -> Result<i64, CommandError> {
     match args::integer(arg)? {
         i64::MIN => Err(CommandError::text(
             "ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807",
         )),
-        count if count < 0 && count.unsigned_abs() > MAX_DRAWS => Err(out_of_range()),
         count => Ok(count),
     }
 }
@@ -94,6 +94,9 @@ pub(super) fn draw(
 ) -> Result<Vec<usize>, CommandError> {
     if count >= 0 {
         return Ok(sample(random, len, usize::try_from(count).unwrap_or(usize::MAX)));
+    }
+    if count.unsigned_abs() > MAX_DRAWS {
+        return Err(out_of_range());
     }
     let mut bytes = 0;
     let mut places = Vec::new();
@@ -121,6 +124,11 @@ fn sample(random: &mut Random, len: usize, count: usize) -> Vec<usize> {
         }
     }
     places.into_iter().collect()
+}
+
+/// Refuses a count of pairs that are to be drawn, if twice as many elements could not be counted.
+pub(super) fn check_pair_count(count: i64) -> Result<(), CommandError> {
+    if (-(i64::MAX / 2)..=i64::MAX / 2).contains(&count) { Ok(()) } else { Err(out_of_range()) }
 }
 
 fn out_of_range() -> CommandError {

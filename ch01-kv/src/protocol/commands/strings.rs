@@ -196,9 +196,13 @@ fn msetnx(cx: &mut Context<'_>, request: &Request<'_>) -> Result<(), CommandErro
 
 fn append(cx: &mut Context<'_>, request: &Request<'_>) -> Result<(), CommandError> {
     let (key, tail) = (request.arg(1), request.arg(2));
-    let old_len = cx.db.get_str(key)?.map_or(0, <[u8]>::len);
-    let len = checked_len(old_len, tail.len())?;
-    cx.db.edit_str(key, |value| value.extend_from_slice(tail))?;
+    let old_len = cx.db.get_str(key)?.map(<[u8]>::len);
+    let len = checked_len(old_len.unwrap_or(0), tail.len())?;
+    if old_len.is_some() {
+        cx.db.edit_str(key, |value| value.extend_from_slice(tail))?;
+    } else {
+        cx.db.set_str(key, tail, Ttl::Clear);
+    }
     cx.changed(1);
     cx.replies.integer(len as i64);
     Ok(())
@@ -221,6 +225,10 @@ fn setrange(cx: &mut Context<'_>, request: &Request<'_>) -> Result<(), CommandEr
         return Ok(());
     }
     let end = checked_len(offset, part.len())?;
+    if !cx.db.contains(key) {
+        // Made to be changed in place from the beginning.
+        cx.db.set_str(key, b"", Ttl::Clear);
+    }
     cx.db.edit_str(key, |value| {
         if value.len() < end {
             value.resize(end, 0);

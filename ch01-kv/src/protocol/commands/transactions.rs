@@ -55,7 +55,9 @@ fn exec(
     if watch_broken {
         replies.null_array();
     } else {
+        kv.session(conn).executes = true;
         kv.execute_transaction(now, conn, &transaction, replies);
+        kv.session(conn).executes = false;
     }
     Ok(Flow::Continue)
 }

@@ -132,8 +132,8 @@ fn zrandmember(cx: &mut Context<'_>, request: &Request<'_>) -> Outcome {
     if request.len() > 3 && !with_scores {
         return Err(CommandError::Syntax);
     }
-    if with_scores && count > i64::MAX / 2 {
-        return Err(CommandError::text("ERR value is out of range"));
+    if with_scores {
+        shared::check_pair_count(count)?;
     }
     let Some(zset) = cx.db.read::<ZSet>(key)? else {
         cx.replies.array(0);

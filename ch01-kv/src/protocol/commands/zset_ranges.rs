@@ -8,7 +8,7 @@ use std::ops::Range;
 use common::resp::Request;
 use common::resp::table::{Flags, Keys};
 
-use super::super::args::{float, integer};
+use super::super::args::{self, integer};
 use super::super::context::{Command, Context, DataHandler, Handler};
 use super::super::error::CommandError;
 use super::shared;
@@ -139,15 +139,10 @@ impl<'a> Query<'a> {
     }
 }
 
-/// One end of a range of scores: a number, or `(` and a number that does not belong to the range. As C reads numbers,
-/// blanks may come before it, and nothing at all is zero.
+/// One end of a range of scores: a number, or `(` and a number that does not belong to the range.
 fn score_bound(arg: &[u8]) -> Result<ScoreBound, CommandError> {
     let (number, exclusive) = arg.strip_prefix(b"(").map_or((arg, false), |number| (number, true));
-    let bound = if number.is_empty() {
-        0.0
-    } else {
-        float(number.trim_ascii_start()).map_err(|_| CommandError::NotAScoreRange)?
-    };
+    let bound = args::score_bound(number)?;
     Ok(if exclusive { ScoreBound::Exclusive(bound) } else { ScoreBound::Inclusive(bound) })
 }
 

@@ -130,10 +130,7 @@ fn add(cx: &mut Context<'_>, request: &Request<'_>, mut options: Options) -> Out
     if options.incr && given > 2 {
         return Err(CommandError::text("ERR INCR option supports a single increment-element pair"));
     }
-    let pair = |at| {
-        // Adding zero turns a negative zero into a positive one, as the form does in which Redis keeps small sets.
-        float(request.arg(at)).map(|score| (score + 0.0, request.arg(at + 1)))
-    };
+    let pair = |at| float(request.arg(at)).map(|score| (score, request.arg(at + 1)));
     let pairs: Vec<(f64, &[u8])> = (first..request.len()).step_by(2).map(pair).collect::<Result<_, _>>()?;
 
     // Whoever watches the key must not be told of a change that is none: what changes nothing is found out first. If no
@@ -160,7 +157,9 @@ fn add(cx: &mut Context<'_>, request: &Request<'_>, mut options: Options) -> Out
                         new
                     }
                 };
-                zset.insert(member, new);
+                // Adding zero turns a negative zero into a positive one, as the form does in which Redis keeps small sets;
+                // the answer still has the sign.
+                zset.insert(member, new + 0.0);
             }
         })?;
         cx.changed(added + changed);

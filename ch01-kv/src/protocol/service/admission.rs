@@ -71,10 +71,10 @@ impl Kv {
         }
         let error = if request.is(0, "exec") {
             commands::transactions::discard_all(self, conn);
-            let why = error.to_string();
-            // Redis says this one without its code word.
-            let why = if why.starts_with("ERR wrong number") { &why["ERR ".len()..] } else { &why };
-            CommandError::Other(format!("EXECABORT Transaction discarded because of: {why}").into())
+            // The general code word is left out; one that says more is not.
+            let reason = error.bytes();
+            let reason = reason.strip_prefix(b"ERR ").unwrap_or(&reason);
+            CommandError::quoting("EXECABORT Transaction discarded because of: ", reason, "")
         } else {
             error
         };
@@ -117,12 +117,13 @@ impl Kv {
 
     /// What kind of command it is; `EXEC` is of all the kinds that its transaction holds, and so accepted or refused as one.
     fn flags_of(&self, conn: ConnId, command: &Command) -> Flags {
-        match &self.sessions[conn.slot].transaction {
-            Some(transaction) if command.name == "exec" => {
-                transaction.queued.iter().fold(command.flags, |flags, (queued, _)| flags.and(queued.flags))
-            }
-            _ => command.flags,
-        }
+        self.queued(conn, command).fold(command.flags, |flags, queued| flags.and(queued.flags))
+    }
+
+    /// The commands that `command` executes if it is `EXEC`.
+    fn queued(&self, conn: ConnId, command: &Command) -> impl Iterator<Item = &'static Command> {
+        let transaction = self.sessions[conn.slot].transaction.as_ref().filter(|_| command.name == "exec");
+        transaction.into_iter().flat_map(|transaction| &transaction.queued).map(|(queued, _)| *queued)
     }
 
     /// Whether the disk is fit for a command that writes.
@@ -149,11 +150,12 @@ impl Kv {
 
     /// Whether `CLIENT PAUSE` holds this command back.
     pub(super) fn is_paused(&self, now: Now, conn: ConnId, command: &Command) -> bool {
-        self.paused.is_some_and(|(until, writes_only)| {
-            now.uptime < until
-                && !matches!(command.name, "client" | "hello")
-                && (!writes_only || command.name == "publish" || self.flags_of(conn, command).has(Flags::WRITE))
-        })
+        let Some((until, writes_only)) = self.paused else { return false };
+        // Publishing counts as writing: replicas would hear of it.
+        let publishes = command.name == "publish" || self.queued(conn, command).any(|queued| queued.name == "publish");
+        now.uptime < until
+            && !matches!(command.name, "client" | "hello")
+            && (!writes_only || publishes || self.flags_of(conn, command).has(Flags::WRITE))
     }
 
     /// Executes the requests that were held back, and reads their connections on.
@@ -183,15 +185,18 @@ pub(super) fn is_about_data(command: &Command) -> bool {
 
 /// The error for a command that is not in the table, with the beginning of its arguments, as Redis words it.
 fn unknown_command(request: &Request<'_>) -> CommandError {
-    let mut args = String::new();
+    let mut text = b"', with args beginning with: ".to_vec();
+    let args_at = text.len();
     for arg in request.args(1) {
-        if args.len() >= 128 {
+        let shown = text.len() - args_at;
+        if shown >= 128 {
             break;
         }
-        let room = 128 - args.len();
-        args.push_str(&format!("'{}' ", String::from_utf8_lossy(&arg[..arg.len().min(room)])));
+        text.push(b'\'');
+        text.extend_from_slice(&arg[..arg.len().min(128 - shown)]);
+        text.extend_from_slice(b"' ");
     }
     let name = request.name();
-    let name = String::from_utf8_lossy(&name[..name.len().min(128)]);
-    CommandError::Other(format!("ERR unknown command '{name}', with args beginning with: {args}").into())
+    text.splice(..0, name[..name.len().min(128)].iter().copied());
+    CommandError::quoting("ERR unknown command '", &text, "")
 }

@@ -1,6 +1,7 @@
 //! Running commands: one, a transaction's, the log's; each on its database, and with its due keys removed before.
 
 use common::resp::server::{ConnId, Flow, Now};
+use common::resp::table::Flags;
 use common::resp::{Protocol, Replies, Request};
 
 use super::admission::is_about_data;
@@ -114,6 +115,12 @@ impl Kv {
                 }
             }
         }
+        if command.flags.has(Flags::READONLY) {
+            for position in command.keys.positions(request) {
+                let found = self.dbs[db].contains(request.arg(position));
+                *if found { &mut self.stats.hits } else { &mut self.stats.misses } += 1;
+            }
+        }
         let mut context = Context {
             now: unix,
             db: &mut self.dbs[db],
@@ -180,8 +187,8 @@ impl Kv {
 
     /// Counts and writes an error.
     pub(in crate::protocol) fn reply_error(&mut self, replies: &mut Replies, error: &CommandError) {
-        let text = error.to_string();
+        let text = error.bytes();
         self.stats.count_error(&text);
-        replies.error(&text);
+        replies.error_bytes(&text);
     }
 }

@@ -158,6 +158,7 @@ impl Kv {
             let made = self.make_room(now, Flags::NONE);
             debug_assert!(made.is_ok(), "only a command can be refused");
         }
+        self.stats.peak_bytes = self.stats.peak_bytes.max(self.used_bytes());
         self.schedule_rewrite();
     }
 }
