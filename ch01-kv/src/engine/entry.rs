@@ -12,9 +12,11 @@
 //!           u32    15 bits and 1 bit: has a deadline; little-endian
 //! ```
 //!
-//! Everything else (collections, and strings that are long or grow) has an [`Object`].
+//! Everything else (collections, and strings that are long or grow) has an [`Object`], which has the same head before its key,
+//! and its value elsewhere. The head says the length of a key only where a value follows it.
 
 use super::eviction::LruClock;
+use super::footprint;
 use super::types::UnixMillis;
 use super::value::{Value, ValueRef};
 
@@ -29,7 +31,8 @@ const KEY_LEN_AT: usize = 4;
 const DEADLINE_AT: usize = 6;
 const DEADLINE_BYTES: usize = 8;
 
-/// What an entry costs beside its own allocation: its place in the table, whose load is about a half on average.
+/// What an entry's place in the table takes: seventeen bytes, where the table is filled to two thirds and what it left behind
+/// when it grew is counted ([`Shards::bytes`](super::shards::Shards::bytes)).
 const PLACE_BYTES: usize = 32;
 
 /// A key with all that belongs to it.
@@ -44,9 +47,8 @@ pub enum Entry {
 /// An entry whose value lies elsewhere.
 #[derive(Debug)]
 pub struct Object {
-    key: Box<[u8]>,
-    last_use: LruClock,
-    deadline: Option<UnixMillis>,
+    /// The head and the key.
+    head: Box<[u8]>,
     /// The value.
     pub value: Value,
 }
@@ -57,22 +59,12 @@ impl Entry {
         if key.len() > MAX_PACKED_KEY_BYTES || value.len() > MAX_PACKED_VALUE_BYTES {
             return Self::object(key, Value::Str(value.to_vec()), deadline, now);
         }
-        let key_at = DEADLINE_AT + if deadline.is_some() { DEADLINE_BYTES } else { 0 };
-        let mut packed = Vec::with_capacity(key_at + key.len() + value.len());
-        packed.extend_from_slice(&now.0.to_le_bytes());
-        let length = key.len() as u16 | if deadline.is_some() { HAS_DEADLINE } else { 0 };
-        packed.extend_from_slice(&length.to_le_bytes());
-        if let Some(UnixMillis(deadline)) = deadline {
-            packed.extend_from_slice(&deadline.to_le_bytes());
-        }
-        packed.extend_from_slice(key);
-        packed.extend_from_slice(value);
-        Self::Packed(packed.into_boxed_slice())
+        Self::Packed(lay_out(key.len() as u16, deadline, now, [key, value]))
     }
 
     /// An entry for any value.
     pub fn object(key: &[u8], value: Value, deadline: Option<UnixMillis>, now: LruClock) -> Self {
-        Self::Object(Box::new(Object { key: key.into(), last_use: now, deadline, value }))
+        Self::Object(Box::new(Object { head: lay_out(0, deadline, now, [key, &[]]), value }))
     }
 
     /// The key.
@@ -83,7 +75,7 @@ impl Entry {
                 let (key_at, key_len) = packed_key(packed);
                 &packed[key_at..key_at + key_len]
             }
-            Self::Object(object) => &object.key,
+            Self::Object(object) => &object.head[packed_key(&object.head).0..],
         }
     }
 
@@ -102,33 +94,23 @@ impl Entry {
     /// When it expires, if ever.
     #[inline]
     pub fn deadline(&self) -> Option<UnixMillis> {
-        match self {
-            Self::Packed(packed) if packed[KEY_LEN_AT + 1] & 0x80 == 0 => None,
-            Self::Packed(packed) => {
-                let bytes = packed[DEADLINE_AT..][..DEADLINE_BYTES].try_into().expect("a deadline is eight bytes");
-                Some(UnixMillis(u64::from_le_bytes(bytes)))
-            }
-            Self::Object(object) => object.deadline,
+        let head = self.head();
+        if !has_deadline(head) {
+            return None;
         }
+        let bytes = head[DEADLINE_AT..][..DEADLINE_BYTES].try_into().expect("a deadline is eight bytes");
+        Some(UnixMillis(u64::from_le_bytes(bytes)))
     }
 
     /// When it was last used.
     pub fn last_use(&self) -> LruClock {
-        match self {
-            Self::Packed(packed) => {
-                LruClock(u32::from_le_bytes(packed[..KEY_LEN_AT].try_into().expect("a clock is four bytes")))
-            }
-            Self::Object(object) => object.last_use,
-        }
+        LruClock(u32::from_le_bytes(self.head()[..KEY_LEN_AT].try_into().expect("a clock is four bytes")))
     }
 
     /// Notes that it is used now.
     #[inline]
     pub fn touch(&mut self, now: LruClock) {
-        match self {
-            Self::Packed(packed) => packed[..KEY_LEN_AT].copy_from_slice(&now.0.to_le_bytes()),
-            Self::Object(object) => object.last_use = now,
-        }
+        self.head_mut()[..KEY_LEN_AT].copy_from_slice(&now.0.to_le_bytes());
     }
 
     /// Replaces a packed string by one of the same length, in place; false when the entry is not of that form.
@@ -146,15 +128,19 @@ impl Entry {
 
     /// Gives it another deadline, or none.
     pub fn set_deadline(&mut self, deadline: Option<UnixMillis>) {
+        if let (true, Some(UnixMillis(deadline))) = (has_deadline(self.head()), deadline) {
+            self.head_mut()[DEADLINE_AT..][..DEADLINE_BYTES].copy_from_slice(&deadline.to_le_bytes());
+            return;
+        }
+        let last_use = self.last_use();
         match self {
-            Self::Object(object) => object.deadline = deadline,
-            Self::Packed(packed) => {
-                if let (true, Some(UnixMillis(deadline))) = (packed[KEY_LEN_AT + 1] & 0x80 != 0, deadline) {
-                    packed[DEADLINE_AT..][..DEADLINE_BYTES].copy_from_slice(&deadline.to_le_bytes());
-                    return;
-                }
+            Self::Packed(_) => {
                 let ValueRef::Str(value) = self.value() else { unreachable!("a packed value is a string") };
-                *self = Self::string(self.key(), value, deadline, self.last_use());
+                *self = Self::string(self.key(), value, deadline, last_use);
+            }
+            Self::Object(object) => {
+                let (key_at, _) = packed_key(&object.head);
+                object.head = lay_out(0, deadline, last_use, [&object.head[key_at..], &[]]);
             }
         }
     }
@@ -178,21 +164,64 @@ impl Entry {
         }
     }
 
-    /// What it takes, in bytes, about: allocators round up to 16.
-    #[inline]
+    /// What it takes, in bytes, about: its place in the table is counted as one is on average.
     pub fn bytes(&self) -> usize {
-        let allocated = match self {
-            Self::Packed(packed) => packed.len(),
-            Self::Object(object) => size_of::<Object>() + object.key.len() + object.value.bytes(),
-        };
-        allocated.next_multiple_of(16) + PLACE_BYTES
+        self.allocated_bytes() + PLACE_BYTES
+    }
+
+    /// What it takes beside its place in the table, in bytes.
+    #[inline]
+    pub fn allocated_bytes(&self) -> usize {
+        match self {
+            Self::Packed(packed) => footprint::block(packed.len()),
+            Self::Object(object) => {
+                footprint::block(size_of::<Object>()) + footprint::block(object.head.len()) + object.value.bytes()
+            }
+        }
+    }
+
+    /// The bytes that begin with the head.
+    #[inline]
+    fn head(&self) -> &[u8] {
+        match self {
+            Self::Packed(packed) => packed,
+            Self::Object(object) => &object.head,
+        }
+    }
+
+    #[inline]
+    fn head_mut(&mut self) -> &mut [u8] {
+        match self {
+            Self::Packed(packed) => packed,
+            Self::Object(object) => &mut object.head,
+        }
     }
 }
 
-/// Where the key of a packed entry begins, and its length.
+/// A head, and what follows it.
+fn lay_out(key_len: u16, deadline: Option<UnixMillis>, now: LruClock, rest: [&[u8]; 2]) -> Box<[u8]> {
+    let key_at = DEADLINE_AT + if deadline.is_some() { DEADLINE_BYTES } else { 0 };
+    let mut bytes = Vec::with_capacity(key_at + rest[0].len() + rest[1].len());
+    bytes.extend_from_slice(&now.0.to_le_bytes());
+    let length = key_len | if deadline.is_some() { HAS_DEADLINE } else { 0 };
+    bytes.extend_from_slice(&length.to_le_bytes());
+    if let Some(UnixMillis(deadline)) = deadline {
+        bytes.extend_from_slice(&deadline.to_le_bytes());
+    }
+    bytes.extend_from_slice(rest[0]);
+    bytes.extend_from_slice(rest[1]);
+    bytes.into_boxed_slice()
+}
+
 #[inline]
-fn packed_key(packed: &[u8]) -> (usize, usize) {
-    let length = u16::from_le_bytes([packed[KEY_LEN_AT], packed[KEY_LEN_AT + 1]]);
+fn has_deadline(head: &[u8]) -> bool {
+    head[KEY_LEN_AT + 1] & 0x80 != 0
+}
+
+/// Where the key behind a head begins, and its length where the head says it.
+#[inline]
+fn packed_key(head: &[u8]) -> (usize, usize) {
+    let length = u16::from_le_bytes([head[KEY_LEN_AT], head[KEY_LEN_AT + 1]]);
     let key_at = DEADLINE_AT + if length & HAS_DEADLINE != 0 { DEADLINE_BYTES } else { 0 };
     (key_at, usize::from(length & !HAS_DEADLINE))
 }

@@ -16,6 +16,10 @@ use super::types::{KeyHash, UnixMillis};
 use super::value::{Collection, Kind, Value, ValueRef, WrongType};
 use super::watches::Watches;
 
+/// What a deadline takes in the index, in bytes: sixteen for itself, in a tree whose nodes are little more than half full where
+/// deadlines come in order, as they mostly do.
+const DEADLINE_BYTES: usize = 40;
+
 /// What becomes of a key's deadline when it is given a new value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ttl {
@@ -30,12 +34,12 @@ pub enum Ttl {
 /// A database.
 ///
 /// **Invariants**: no key holds an empty collection; `expiry` has exactly the deadlines of the keys that have one;
-/// `used_bytes` is the sum of [`Entry::bytes`] over the table.
+/// `entry_bytes` is the sum of [`Entry::allocated_bytes`] over the table.
 #[derive(Debug)]
 pub struct Db {
     shards: Shards,
     len: usize,
-    used_bytes: usize,
+    entry_bytes: usize,
     clock: LruClock,
     /// The index of deadlines, which the active cycle works from.
     pub expiry: Expiry,
@@ -49,7 +53,7 @@ impl Db {
         Self {
             shards: Shards::new(seed),
             len: 0,
-            used_bytes: 0,
+            entry_bytes: 0,
             clock: LruClock(0),
             expiry: Expiry::new(),
             watches: Watches::default(),
@@ -67,9 +71,14 @@ impl Db {
         self.len == 0
     }
 
-    /// What the keys and their values take, in bytes, about.
+    /// What the keys, their values and their deadlines take, in bytes, about.
     pub fn used_bytes(&self) -> usize {
-        self.used_bytes
+        self.entry_bytes + self.overhead_bytes()
+    }
+
+    /// What of that is taken by the table and by the index of deadlines, and by no key's own allocations.
+    pub fn overhead_bytes(&self) -> usize {
+        self.shards.bytes() + self.expiry.len() * DEADLINE_BYTES
     }
 
     /// The time that the following uses of keys are noted with.
@@ -139,9 +148,9 @@ impl Db {
                     entry.touch(clock);
                     return;
                 }
-                let before = entry.bytes();
+                let before = entry.allocated_bytes();
                 *entry = Entry::string(key, value, new, clock);
-                self.used_bytes = self.used_bytes - before + entry.bytes();
+                self.entry_bytes = self.entry_bytes - before + entry.allocated_bytes();
                 if old != new {
                     self.expiry.schedule(hash, old, new);
                 }
@@ -149,7 +158,7 @@ impl Db {
             Place::Vacant(place) => {
                 let deadline = if let Ttl::At(deadline) = ttl { Some(deadline) } else { None };
                 let entry = Entry::string(key, value, deadline, clock);
-                self.used_bytes += entry.bytes();
+                self.entry_bytes += entry.allocated_bytes();
                 place.insert(entry);
                 self.len += 1;
                 if deadline.is_some() {
@@ -234,7 +243,7 @@ impl Db {
                 Entry::object(key, collection, deadline, self.clock)
             }
         };
-        self.used_bytes += entry.bytes();
+        self.entry_bytes += entry.allocated_bytes();
         self.len += 1;
         self.shards.place(hash, key).insert(entry);
         self.expiry.schedule(hash, None, deadline);
@@ -247,7 +256,7 @@ impl Db {
         self.before_change(hash, key);
         let entry = self.shards.remove(hash, key).expect("it is there");
         self.len -= 1;
-        self.used_bytes -= entry.bytes();
+        self.entry_bytes -= entry.allocated_bytes();
         let deadline = entry.deadline();
         self.expiry.schedule(hash, deadline, None);
         Some((entry.into_value(), deadline))
@@ -347,7 +356,7 @@ impl Db {
             snapshot.keep(tables);
         }
         self.len = 0;
-        self.used_bytes = 0;
+        self.entry_bytes = 0;
         self.expiry.clear();
     }
 
@@ -363,7 +372,7 @@ impl Db {
         let (changed_in_one, changed_in_other) = (one.held_among_watched(held), other.held_among_watched(held));
         std::mem::swap(&mut one.shards, &mut other.shards);
         std::mem::swap(&mut one.len, &mut other.len);
-        std::mem::swap(&mut one.used_bytes, &mut other.used_bytes);
+        std::mem::swap(&mut one.entry_bytes, &mut other.entry_bytes);
         std::mem::swap(&mut one.expiry, &mut other.expiry);
         for (db, changed) in [(one, changed_in_one), (other, changed_in_other)] {
             for key in changed {
@@ -427,9 +436,9 @@ impl Db {
     fn change_entry<R>(&mut self, hash: KeyHash, key: &[u8], change: impl FnOnce(&mut Entry) -> R) -> R {
         self.before_change(hash, key);
         let entry = self.shards.find_mut(hash, key).expect("it is there");
-        let before = entry.bytes();
+        let before = entry.allocated_bytes();
         let result = change(entry);
-        self.used_bytes = self.used_bytes - before + entry.bytes();
+        self.entry_bytes = self.entry_bytes - before + entry.allocated_bytes();
         result
     }
 

@@ -11,11 +11,19 @@ pub mod percentiles;
 
 pub mod types;
 
-pub mod value;
+pub mod footprint;
+
+pub mod packed;
+
+pub mod list;
+
+pub mod hash;
 
 pub mod ranked;
 
 pub mod zset;
+
+pub mod value;
 
 pub mod entry;
 

@@ -5,22 +5,29 @@
 //! are bisected; both touch a few cache lines where a linked structure would touch one for each level. The count costs a
 //! step a block: a million elements have about eight thousand blocks, whose lengths the processor adds in microseconds.
 
+use super::footprint;
+
 /// The largest block. Inserting moves half a block on average: 2 KiB for elements of 24 bytes, a cheap `memmove`.
 const BLOCK: usize = 192;
 
+/// By how many elements a block's room grows: a block is seldom full, and room that waits for elements is lost meanwhile.
+const ROOM: usize = 24;
+
 /// Elements in ascending order, without duplicates.
 ///
-/// **Invariants**: no block is empty; within and across blocks, elements strictly ascend; no block is longer than `BLOCK`.
+/// **Invariants**: no block is empty; within and across blocks, elements strictly ascend; no block is longer than `BLOCK`;
+/// `block_bytes` is what the blocks' allocations take.
 #[derive(Debug, Clone)]
 pub struct Ranked<T> {
     blocks: Vec<Vec<T>>,
     len: usize,
+    block_bytes: usize,
 }
 
 impl<T: Ord> Ranked<T> {
     /// The empty sequence.
     pub fn new() -> Self {
-        Self { blocks: Vec::new(), len: 0 }
+        Self { blocks: Vec::new(), len: 0, block_bytes: 0 }
     }
 
     /// How many elements there are.
@@ -33,19 +40,33 @@ impl<T: Ord> Ranked<T> {
         self.len == 0
     }
 
+    /// What it takes beside itself and what its elements lead to, in bytes.
+    pub fn bytes(&self) -> usize {
+        footprint::block(self.blocks.capacity() * size_of::<Vec<T>>()) + self.block_bytes
+    }
+
     /// Adds an element; false when an equal one is there already, which stays.
     pub fn insert(&mut self, element: T) -> bool {
         if self.blocks.is_empty() {
             self.blocks.push(vec![element]);
             self.len = 1;
+            self.block_bytes = taken_by(&self.blocks[0]);
             return true;
         }
         let at = self.block_for(|other| *other < element).min(self.blocks.len() - 1);
         let block = &mut self.blocks[at];
         let Err(place) = block.binary_search(&element) else { return false };
+        self.block_bytes -= taken_by(block);
+        if block.len() == block.capacity() {
+            block.reserve_exact(ROOM.min(block.len()));
+        }
         block.insert(place, element);
+        self.block_bytes += taken_by(block);
         if block.len() > BLOCK {
             let upper = block.split_off(BLOCK / 2);
+            self.block_bytes -= taken_by(block);
+            block.shrink_to_fit();
+            self.block_bytes += taken_by(block) + taken_by(&upper);
             self.blocks.insert(at + 1, upper);
         }
         self.len += 1;
@@ -59,6 +80,7 @@ impl<T: Ord> Ranked<T> {
         let Ok(place) = block.binary_search(element) else { return false };
         block.remove(place);
         if block.is_empty() {
+            self.block_bytes -= taken_by(block);
             self.blocks.remove(at);
         }
         self.len -= 1;
@@ -109,4 +131,9 @@ impl<T: Ord> Default for Ranked<T> {
     fn default() -> Self {
         Self::new()
     }
+}
+
+/// What a block's allocation takes.
+fn taken_by<T>(block: &Vec<T>) -> usize {
+    footprint::block(block.capacity() * size_of::<T>())
 }

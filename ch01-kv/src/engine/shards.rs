@@ -11,6 +11,7 @@ use hashbrown::HashTable;
 use hashbrown::hash_table::Entry as Place;
 
 use super::entry::Entry;
+use super::footprint;
 use super::types::KeyHash;
 
 /// How many tables a database is cut into; a power of two. At a million keys each has 244.
@@ -19,20 +20,32 @@ pub const SHARDS: usize = 4096;
 /// The hash's bits that choose the shard: not those that the shard's own table uses (its lowest, and its highest seven).
 const SHARD_SHIFT: u32 = 40;
 
+/// What tables leave behind when they double is one part in so many of what they take: measured between nothing and a half. An
+/// allocator keeps blocks of a size together, and can use what one leaves for something else only when its neighbours have
+/// left, too. The tables double one by one, and the last of them keep those places from everything else.
+const LEFT_BEHIND_PART: usize = 4;
+
 /// The table.
 ///
 /// **Invariants**: there are [`SHARDS`] tables, or none as long as nothing has been put in; an entry is in the table that its
-/// key's hash chooses; a table that is empty holds no memory.
+/// key's hash chooses; a table that is empty holds no memory; `bytes` is what the tables' allocations take.
 #[derive(Debug)]
 pub struct Shards {
     tables: Vec<HashTable<Entry>>,
     hasher: FixedState,
+    bytes: usize,
 }
 
 impl Shards {
     /// An empty table. `seed` makes its hashes unpredictable, so that nobody can choose keys that collide.
     pub fn new(seed: u64) -> Self {
-        Self { tables: Vec::new(), hasher: FixedState::with_seed(seed) }
+        Self { tables: Vec::new(), hasher: FixedState::with_seed(seed), bytes: 0 }
+    }
+
+    /// What the tables take beside the entries' own allocations, in bytes, with what they left behind when they grew. What
+    /// [`SHARDS`] empty ones take is left out: it does not grow.
+    pub fn bytes(&self) -> usize {
+        self.bytes + self.bytes / LEFT_BEHIND_PART
     }
 
     /// A key's hash in this table.
@@ -73,6 +86,11 @@ impl Shards {
         }
         let hasher = &self.hasher;
         let table = &mut self.tables[Self::shard_of(hash)];
+        if table.len() == table.capacity() {
+            self.bytes -= taken_by(table);
+            table.reserve(1, |entry| hasher.hash_one(entry.key()));
+            self.bytes += taken_by(table);
+        }
         table.entry(hash.0, |entry| entry.key() == key, |entry| hasher.hash_one(entry.key()))
     }
 
@@ -81,6 +99,7 @@ impl Shards {
         let table = self.tables.get_mut(Self::shard_of(hash))?;
         let (entry, _) = table.find_entry(hash.0, |entry| entry.key() == key).ok()?.remove();
         if table.is_empty() {
+            self.bytes -= taken_by(table);
             *table = HashTable::new();
         }
         Some(entry)
@@ -120,6 +139,12 @@ impl Shards {
 
     /// Empties the table; what was in it, handed over.
     pub fn take_tables(&mut self) -> Vec<HashTable<Entry>> {
+        self.bytes = 0;
         std::mem::take(&mut self.tables)
     }
+}
+
+/// What a table's allocation takes.
+fn taken_by(table: &HashTable<Entry>) -> usize {
+    footprint::block(table.allocation_size())
 }

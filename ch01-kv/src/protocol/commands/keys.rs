@@ -14,10 +14,8 @@ use crate::protocol::error::CommandError;
 /// How often a random key is drawn anew because its deadline has passed.
 const DRAWS: usize = 100;
 
-/// The sizes up to which Redis, by default, packs a collection: clients look at `OBJECT ENCODING` to learn of them.
-const PACKED_ENTRIES: usize = 128;
-const PACKED_HASH_ENTRIES: usize = 512;
-const PACKED_ELEMENT_BYTES: usize = 64;
+/// How many integers Redis, by default, keeps as such in a set, and how long a string it keeps with its object, in bytes: clients
+/// look at `OBJECT ENCODING` to learn of them.
 const PACKED_INTEGERS: usize = 512;
 const EMBEDDED_BYTES: usize = 44;
 
@@ -162,20 +160,15 @@ fn refcount(entry: &Entry) -> i64 {
 fn encoding(entry: &Entry) -> &'static str {
     // What was changed in place has an object of its own, and stays as it is.
     let as_set = matches!(entry, Entry::Packed(_));
-    let short = |bytes: &[u8]| bytes.len() <= PACKED_ELEMENT_BYTES;
     let integer = |bytes: &[u8]| common::resp::parse_integer(bytes).is_some();
     match entry.value() {
         ValueRef::Str(value) if as_set && value.len() <= 20 && integer(value) => "int",
         ValueRef::Str(value) if as_set && value.len() <= EMBEDDED_BYTES => "embstr",
         ValueRef::Str(_) => "raw",
         ValueRef::List(_) => "quicklist",
-        ValueRef::Hash(hash) if hash.len() <= PACKED_HASH_ENTRIES && hash.iter().all(|(f, v)| short(f) && short(v)) => {
-            "listpack"
-        }
+        ValueRef::Hash(hash) if hash.is_packed() => "listpack",
         ValueRef::Hash(_) | ValueRef::Set(_) if !is_intset(entry.value()) => "hashtable",
-        ValueRef::ZSet(zset) if zset.len() <= PACKED_ENTRIES && zset.iter_from(0).all(|(member, _)| short(member)) => {
-            "listpack"
-        }
+        ValueRef::ZSet(zset) if zset.is_packed() => "listpack",
         ValueRef::ZSet(_) => "skiplist",
         ValueRef::Hash(_) | ValueRef::Set(_) => "intset",
     }

@@ -5,9 +5,10 @@ use common::resp::server::{ConnId, Effect, Now};
 
 use super::{Executing, Kv};
 use crate::engine::keyspace::Db;
-use crate::protocol::context::{Attempt, Handler};
-use crate::protocol::error::CommandError;
+use crate::engine::value::Kind;
+use crate::protocol::context::{Attempt, Command, Handler};
 use crate::protocol::session::{ReplyMode, Waiting};
+use crate::protocol::waiting::DbKey;
 
 impl Kv {
     /// Serves whoever watches or waits for what has changed.
@@ -19,20 +20,27 @@ impl Kv {
         while let Some(db) = self.dbs.iter().position(Db::has_changed) {
             for key in self.dbs[db].take_changed() {
                 for conn in self.watchers.of(&(db, key)) {
-                    self.session(conn).watch_broken = true;
+                    self.sessions[conn.slot].watch_broken = true;
                 }
             }
             // In the order in which there was something to take, whatever order the clients named their keys in. What they
             // move to other keys comes after all of these.
             for key in self.dbs[db].take_arrived() {
-                let key = (db, key);
-                for conn in self.waiters.of(&key) {
-                    if !self.dbs[db].contains(&key.1) {
-                        break;
-                    }
-                    self.retry(now, conn, &key.1);
-                }
+                self.serve(now, &(db, key));
             }
+        }
+    }
+
+    /// Serves those who wait for a key, from the front of their queue, until there is nothing left to take.
+    fn serve(&mut self, now: Now, key: &DbKey) {
+        let mut last = None;
+        while let Some(kind) = self.dbs[key.0].kind(&key.1) {
+            let Some((ticket, conn)) = self.waiters.next(key, last) else { return };
+            // To run a request takes as long as it names keys, and whoever waits for another kind of value waits on.
+            if self.session(conn).waiting.as_ref().is_some_and(|waiting| takes_from(waiting.command, kind)) {
+                self.retry(now, conn, &key.1);
+            }
+            last = Some(ticket);
         }
     }
 
@@ -45,7 +53,7 @@ impl Kv {
         let (request, attempt) = (waiting.request.as_request(), Attempt::Woken(key));
         let result = self.execute_data(now, waiting.db, waiting.command, handler, &request, &mut replies, attempt);
         match result {
-            Ok(Some(_)) | Err(CommandError::WrongType(_)) => self.session(conn).waiting = Some(waiting),
+            Ok(Some(_)) => self.session(conn).waiting = Some(waiting),
             Ok(None) => self.end_wait(conn, &waiting, replies.take()),
             Err(error) => {
                 self.reply_error(&mut replies, &error);
@@ -130,5 +138,14 @@ impl Kv {
             self.dbs[key.0].unwatch(&key.1);
             self.watchers.remove(&key, conn);
         }
+    }
+}
+
+/// Whether a command that waits takes from values of this kind: its family says so.
+fn takes_from(command: &Command, kind: Kind) -> bool {
+    match command.group {
+        "list" => kind == Kind::List,
+        "sorted-set" => kind == Kind::ZSet,
+        _ => true,
     }
 }
