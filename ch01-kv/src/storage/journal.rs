@@ -69,9 +69,6 @@ pub struct Journal {
     selected: Option<usize>,
     jobs: Box<dyn Jobs>,
     syncing: bool,
-    /// Whether a write that is due is put off, and whether there is one.
-    settling: bool,
-    write_is_due: bool,
     rewriting: Rewriting,
     /// The log's length after it was last rewritten, or opened.
     base_bytes: u64,
@@ -148,8 +145,6 @@ impl Journal {
             selected: None,
             jobs,
             syncing: false,
-            settling: false,
-            write_is_due: false,
             rewriting: Rewriting::No,
             base_bytes,
             notices: VecDeque::new(),
@@ -208,26 +203,8 @@ impl Journal {
         self.commit.refused()
     }
 
-    /// Takes note of what the disk has done, and puts off what is due next until [`advance`](Self::advance); whether it has
-    /// done anything.
-    pub fn settle(&mut self, now: Duration) -> bool {
-        self.settling = true;
-        let mut any = false;
-        while let Some(done) = self.jobs.done() {
-            self.note_done(now, done);
-            any = true;
-        }
-        self.settling = false;
-        any
-    }
-
     /// A batch of commands has been executed: whatever is due is written and synced, and what the disk has done is noted.
     pub fn advance(&mut self, now: Duration) {
-        // Nothing is written any more once a sync has failed.
-        if std::mem::take(&mut self.write_is_due) && self.refused() != Some(Reason::SyncFailed) {
-            let written = self.write();
-            self.handle(now, written);
-        }
         while let Some(done) = self.jobs.done() {
             self.note_done(now, done);
         }
@@ -324,7 +301,6 @@ impl Journal {
         while let Some(event) = events.pop_front() {
             for effect in self.commit.handle(now, event) {
                 match effect {
-                    Effect::Write if self.settling => self.write_is_due = true,
                     Effect::Write => events.push_back(self.write()),
                     Effect::Sync(position) => {
                         self.syncing = true;

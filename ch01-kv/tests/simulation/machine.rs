@@ -440,10 +440,6 @@ impl Machine {
     /// All that had arrived is executed: commits it, and releases what may leave.
     pub(crate) fn flush(&mut self) {
         self.remember();
-        if self.kv.settle(self.now) {
-            self.apply_effects();
-            self.release();
-        }
         self.kv.batch_done(self.now);
         self.apply_effects();
         self.release();

@@ -211,14 +211,6 @@ impl Service for Kv {
         self.log_if_slow(now, conn, request, duration);
     }
 
-    fn settle(&mut self, now: Now) -> bool {
-        let settled = self.journal.as_mut().is_some_and(|journal| journal.settle(now.uptime));
-        if settled {
-            self.heed_journal();
-        }
-        settled
-    }
-
     fn batch_done(&mut self, now: Now) {
         if let Some(journal) = &mut self.journal {
             journal.advance(now.uptime);

@@ -240,29 +240,12 @@ impl<W: AsyncWrite + Unpin + 'static, S: Service> Hub<W, S> {
         }
     }
 
-    /// Lets what has ended in other threads take effect, and offers the replies that waited for it to their sockets; whether
-    /// anything has.
-    fn settle(self: &Rc<Self>) -> bool {
-        let now = self.clock.now();
-        let state = &mut *self.state.borrow_mut();
-        let settled = state.service.settle(now);
-        if settled {
-            state.apply_effects(now, &self.shutdown);
-            self.offer(state, now);
-        }
-        settled
-    }
-
     /// Commits the batch, then offers the replies that may leave to their sockets.
     fn flush(self: &Rc<Self>) {
         let now = self.clock.now();
         let state = &mut *self.state.borrow_mut();
         state.service.batch_done(now);
         state.apply_effects(now, &self.shutdown);
-        self.offer(state, now);
-    }
-
-    fn offer(self: &Rc<Self>, state: &mut State<W, S>, now: Now) {
         let durable = state.service.durable();
         std::mem::swap(&mut state.unsent, &mut state.working);
         let mut working = std::mem::take(&mut state.working);
@@ -318,10 +301,6 @@ impl<W: AsyncWrite + Unpin + 'static, S: Service> Hub<W, S> {
 pub(super) async fn flush_when_woken<W: AsyncWrite + Unpin + 'static, S: Service>(hub: Rc<Hub<W, S>>) {
     loop {
         hub.wake.notified().await;
-        if hub.settle() {
-            // The sockets are looked at in between: what has arrived meanwhile belongs to the batch.
-            tokio::task::yield_now().await;
-        }
         hub.flush();
     }
 }

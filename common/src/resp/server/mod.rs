@@ -9,9 +9,7 @@
 //! Everything runs on one thread. Readers decode what has arrived and call the service for each request; the replies
 //! gather in the connections' buffers. When every reader that had something to read has had its turn, the **flusher**
 //! runs once: it lets the service commit the batch (one write, perhaps one fsync, for all of them: group commit), and then
-//! writes the replies that may leave. When an fsync has returned, the replies that it covers leave first, and the next batch
-//! is committed when those clients have been heard once more: a client that has its answer often has its next request ready,
-//! and a larger batch costs the disk no more. That is the shape of Redis' own event loop, and the reason that one thread is
+//! writes the replies that may leave. That is the shape of Redis' own event loop, and the reason that one thread is
 //! enough: a batch costs one poll of the kernel, whatever the number of clients.
 //!
 //! **The durability contract.** After each batch a reader notes the service's [`position`](Service::position): its replies
@@ -111,12 +109,8 @@ pub trait Service: 'static {
     /// The last call took this long.
     fn took(&mut self, now: Now, conn: ConnId, request: &Request<'_>, duration: Duration);
 
-    /// What was going on in other threads may have ended: takes note of it, so that replies that waited for it can leave, and
-    /// begins nothing new. True when something has; `batch_done` then follows when whoever is answered now has been heard
-    /// again. Called after the `Notify` that [`run`] was given has been notified.
-    fn settle(&mut self, now: Now) -> bool;
-
-    /// All that had arrived has been executed: the moment to commit, before replies leave.
+    /// All that had arrived has been executed: the moment to commit, before replies leave. Also called after the `Notify`
+    /// that [`run`] was given has been notified.
     fn batch_done(&mut self, now: Now);
 
     /// Time passes: called ten times a second.
