@@ -20,8 +20,14 @@ use rand_xoshiro::Xoshiro256PlusPlus;
 
 #[path = "simulation/bugs.rs"]
 mod bugs;
+#[path = "simulation/crashes.rs"]
+mod crashes;
+#[path = "simulation/full_disk.rs"]
+mod full_disk;
 #[path = "simulation/machine.rs"]
 mod machine;
+#[path = "simulation/threads.rs"]
+mod threads;
 #[path = "simulation/workload.rs"]
 mod workload;
 
@@ -35,9 +41,6 @@ const CLIENTS: usize = 4;
 
 /// How many seeds run when nobody asks for more.
 const SEEDS: u64 = 150;
-
-/// What is left of the reserve, at least, when the log notices that it cannot be replenished: a quarter of a mebibyte.
-const RESERVE_BYTES: usize = 256 << 10;
 
 /// How often rare states were met.
 type Marks = BTreeMap<&'static str, u64>;
@@ -86,9 +89,7 @@ fn seeds(default: u64) -> Vec<u64> {
 
 /// Fails with what is needed to see it again.
 fn fail(test: &str, seed: u64, what: &str) -> ! {
-    panic!(
-        "seed {seed}: {what}\nreplay: SIM_SEED={seed} cargo test -p ch01-kv --test simulation {test} -- --exact --nocapture"
-    )
+    panic!("seed {seed}: {what}\nreplay: SIM_SEED={seed} cargo test -p ch01-kv --test simulation {test} -- --nocapture")
 }
 
 /// One step of whatever may happen next.
@@ -296,78 +297,6 @@ fn acknowledged_writes_survive_any_crash_and_fault() {
     }
 }
 
-#[test]
-fn a_crash_at_every_disk_operation_leaves_a_state_that_was() {
-    for policy in POLICIES {
-        let seeds = seeds(2);
-        let mut tried = 0;
-        for &seed in &seeds {
-            let (whole, machine) = fixed_life(seed, policy, 90, |_| ());
-            drop(machine.expect("a disk without faults opens"));
-            let operations = whole.operations();
-            tried += operations;
-            for k in 1..=operations {
-                let (disk, machine) = fixed_life(seed, policy, 90, |disk| disk.crash_at(k));
-                for (index, how) in
-                    [Crash::LoseAll, Crash::KeepAll, Crash::Random, Crash::Random].into_iter().enumerate()
-                {
-                    let fork = disk.fork();
-                    fork.reseed(k * 4 + index as u64);
-                    let judged = match &machine {
-                        Ok(machine) => crash_and_judge(machine, &fork, how, None, &mut Marks::new())
-                            .map_err(|what| format!("{what}\n{}", machine.story())),
-                        Err(_) => {
-                            fork.crash(how);
-                            recover(&fork, policy, None)
-                                .map(drop)
-                                .map_err(|error| explain("the log does not open", &error))
-                        }
-                    };
-                    if let Err(what) = judged {
-                        fail(
-                            "a_crash_at_every_disk_operation_leaves_a_state_that_was",
-                            seed,
-                            &format!("{policy}, {how:?} at operation {k}: {what}"),
-                        );
-                    }
-                }
-            }
-        }
-        let mean = tried / seeds.len() as u64;
-        assert!(mean > 30, "{policy}: the workload does too little: {mean} operations a seed");
-    }
-}
-
-#[test]
-fn a_crash_at_every_operation_of_a_recovery_is_recovered_from() {
-    for seed in seeds(6) {
-        let (disk, machine) = fixed_life(seed, Policy::Always, 60, |disk| disk.crash_at(25 + seed * 7));
-        let machine = machine.expect("the crash comes later");
-        disk.crash(Crash::Random);
-        let whole = disk.fork();
-        let before = whole.operations();
-        let (wanted, _) = recover(&whole, Policy::Always, None).expect("the log opens");
-        for k in 1..=whole.operations() - before {
-            for how in [Crash::LoseAll, Crash::Random, Crash::KeepAll] {
-                let fork = disk.fork();
-                fork.crash_at(k);
-                // Its very last operation may be one whose failure recovery can do without.
-                let _ = recover(&fork, Policy::Always, None);
-                fork.crash(how);
-                let found = recover(&fork, Policy::Always, None).map(|(state, _)| state);
-                let same = found.as_ref().is_ok_and(|state| *state == wanted);
-                if !same {
-                    let what = format!(
-                        "{how:?} at operation {k} of the recovery: {found:?} instead of {wanted:?}\n{}",
-                        machine.story()
-                    );
-                    fail("a_crash_at_every_operation_of_a_recovery_is_recovered_from", seed, &what);
-                }
-            }
-        }
-    }
-}
-
 /// Asks for a write, and returns what the client was told when everything had come to its end.
 fn probe(machine: &mut Machine) -> Option<String> {
     machine.connect(CLIENTS + 1);
@@ -432,115 +361,6 @@ fn a_fault_at_any_operation_is_survived_and_never_acknowledged_over() {
     }
 }
 
-/// Writes until writes are refused, or for so long that they should have been.
-fn fill(machine: &mut Machine, rng: &mut Xoshiro256PlusPlus) {
-    for round in 0..400 {
-        if refusal(machine).is_some() {
-            break;
-        }
-        machine.connect(CLIENTS);
-        let big = vec![b'v'; 20 << 10];
-        if !machine.batch(0, &[vec![b"SET".to_vec(), format!("big{}", round % 5).into_bytes(), big]]) {
-            // It waits for a key, perhaps for ever: another client comes in its place.
-            machine.hang_up(0);
-        }
-        step(machine, rng);
-    }
-}
-
-#[test]
-fn a_full_disk_refuses_writes_until_there_is_space_and_loses_nothing() {
-    for policy in POLICIES {
-        for seed in seeds(4) {
-            let mut rng = Xoshiro256PlusPlus::seed_from_u64(seed);
-            let (disk, machine) = fixed_life(seed, policy, 40, |_| ());
-            let mut machine = machine.expect("a disk without faults opens");
-            // A rewrite that is under way may end well and give back what the old log took: writes are accepted again then.
-            while refusal(&machine).is_none() {
-                disk.set_capacity(Some(disk.used_bytes() + rng.random_range(0..2000)));
-                fill(&mut machine, &mut rng);
-                assert_eq!(
-                    refusal(&machine),
-                    Some(Reason::DiskFull),
-                    "{policy}, seed {seed}: the disk is full\n{}",
-                    machine.story()
-                );
-                machine.settle();
-            }
-            let fork = disk.fork();
-            // A recovery that has something to keep wants space for it.
-            fork.set_capacity(None);
-            let judged = crash_and_judge(&machine, &fork, Crash::Random, None, &mut Marks::new());
-            judged.unwrap_or_else(|what| {
-                fail(
-                    "a_full_disk_refuses_writes_until_there_is_space_and_loses_nothing",
-                    seed,
-                    &format!("{policy}: {what}"),
-                )
-            });
-            // What was executed found room in the reserve, and nobody waits while the disk is full; what is larger than the
-            // reserve can be waits for space.
-            let buffered_bytes = machine.kv.journal.as_ref().map_or(0, Journal::buffered_bytes);
-            if policy == Policy::Always && buffered_bytes <= RESERVE_BYTES {
-                assert!(!machine.owes_replies(), "{policy}, seed {seed}: clients wait\n{}", machine.story());
-            }
-            let told = probe(&mut machine).unwrap_or_default();
-            assert!(told.contains("MISCONF"), "{policy}, seed {seed}: a write is told {told:?} on a full disk");
-            disk.set_capacity(None);
-            machine.settle();
-            let told = probe(&mut machine).unwrap_or_default();
-            assert!(told.starts_with("+OK"), "{policy}, seed {seed}: with space again a write is told {told:?}");
-            assert!(!machine.owes_replies());
-        }
-    }
-}
-
-#[test]
-fn while_the_disk_is_full_whoever_reads_is_answered() {
-    let mut rng = Xoshiro256PlusPlus::seed_from_u64(5);
-    let disk = SimDisk::new(5);
-    let (mut machine, _) = Machine::boot(&disk, Policy::Always, 5, None, Duration::ZERO).expect("an empty disk opens");
-    machine.connect(CLIENTS + 1);
-    let words = |line: &str| line.split(' ').map(|word| word.as_bytes().to_vec()).collect::<Vec<_>>();
-    // So many deadlines that the reserve has no room for what their passing records.
-    let long = "n".repeat(400);
-    for round in 0..10 {
-        let batch: Vec<_> = (0..100).map(|n| words(&format!("SET {long}:{round}:{n} x PX 60000"))).collect();
-        machine.batch(CLIENTS, &batch);
-        machine.flush();
-        machine.run_sync();
-    }
-    machine.settle();
-    disk.set_capacity(Some(disk.used_bytes()));
-    fill(&mut machine, &mut rng);
-    assert_eq!(refusal(&machine), Some(Reason::DiskFull));
-    for _ in 0..70 {
-        machine.tick(Duration::from_secs(1));
-        machine.run_sync();
-    }
-    machine.settle();
-    machine.connect(CLIENTS + 2);
-    for (line, wanted) in [
-        ("PING".to_owned(), "+PONG"),
-        (format!("GET {long}:1:1"), "$-1"),
-        (format!("EXISTS {long}:2:2"), ":0"),
-        ("CONFIG GET appendfsync".to_owned(), "*2"),
-        ("SET a b".to_owned(), "-MISCONF"),
-    ] {
-        machine.told.clear();
-        let client = machine.clients() - 1;
-        machine.batch(client, &[words(&line)]);
-        machine.flush();
-        let told = machine.told.clone();
-        assert!(told.keys().any(|class| class.starts_with(wanted)), "{line} is told {told:?}\n{}", machine.story());
-    }
-    disk.set_capacity(None);
-    machine.settle();
-    disk.crash(Crash::LoseAll);
-    let (state, _) = recover(&disk, Policy::Always, None).expect("the log opens");
-    assert_eq!(state, *machine.last_state(), "the expiries are recorded when there is space");
-}
-
 #[test]
 fn a_rewrite_ends_however_busy_the_clients_are() {
     let disk = SimDisk::new(1);
@@ -573,49 +393,6 @@ fn under_everysec_a_quiet_second_makes_everything_durable() {
         disk.crash(Crash::LoseAll);
         let (state, _) = recover(&disk, Policy::EverySec, None).expect("the log opens");
         assert_eq!(state, *machine.last_state(), "seed {seed}");
-    }
-}
-
-#[test]
-fn a_transaction_is_whole_or_not_there() {
-    for policy in POLICIES {
-        let life = |prepare: &dyn Fn(&SimDisk)| {
-            let disk = SimDisk::new(7);
-            prepare(&disk);
-            let booted = Machine::boot(&disk, policy, 7, None, Duration::ZERO);
-            let Ok((mut machine, _)) = booted else { return disk };
-            for round in 0..20 {
-                machine.connect(2);
-                let value = "v".repeat(700 + round).into_bytes();
-                let mut batch = vec![vec![b"MULTI".to_vec()]];
-                batch.extend((0..4).map(|key| vec![b"SET".to_vec(), format!("k{key}").into_bytes(), value.clone()]));
-                batch.push(vec![b"EXEC".to_vec()]);
-                machine.batch(0, &batch);
-                machine.flush();
-                machine.run_sync();
-                if round == 8 {
-                    machine.connect(2);
-                    machine.batch(1, &[vec![b"BGREWRITEAOF".to_vec()]]);
-                }
-                machine.run_step();
-            }
-            disk
-        };
-        let operations = life(&|_| ()).operations();
-        for k in 1..=operations {
-            let disk = life(&|disk| disk.crash_at(k));
-            for how in [Crash::LoseAll, Crash::Random, Crash::KeepAll] {
-                let fork = disk.fork();
-                fork.crash(how);
-                let (state, _) =
-                    recover(&fork, policy, None).unwrap_or_else(|error| panic!("{policy}, {how:?} at {k}: {error}"));
-                let values: std::collections::BTreeSet<_> = state.values().collect();
-                assert!(
-                    matches!((state.len(), values.len()), (0, 0) | (4, 1)),
-                    "{policy}, {how:?} at operation {k}: {state:?}"
-                );
-            }
-        }
     }
 }
 

@@ -11,11 +11,10 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ch01_kv::engine::durability::{Lsn, Policy};
+use ch01_kv::engine::durability::Policy;
 use ch01_kv::engine::value::ValueRef;
 use ch01_kv::protocol::config::Config;
 use ch01_kv::protocol::service::Kv;
-use ch01_kv::storage::jobs::{Done, Job, Jobs};
 use ch01_kv::storage::journal::Journal;
 use ch01_kv::storage::{Report, StorageError};
 use common::disk::{Crash, Disk, SimDisk};
@@ -24,6 +23,7 @@ use common::resp::server::{ConnId, Effect, Flow, Now, Service};
 use common::resp::{OwnedRequest, Protocol, Replies, Request};
 
 use super::bugs::{Bug, BuggyDisk};
+use super::threads::{Bench, Threads};
 use super::workload::Args;
 
 /// Where simulated time begins, in milliseconds since the Unix epoch.
@@ -37,23 +37,6 @@ const TRACE_LINES: usize = 60;
 
 /// What is in the databases: by database and key, the value and the deadline.
 pub(crate) type State = BTreeMap<(usize, String), String>;
-
-/// What the threads of a journal are to do and have done, in the harness's own order.
-#[derive(Debug, Default)]
-struct Bench {
-    syncs: VecDeque<Job>,
-    steps: VecDeque<Job>,
-    done: VecDeque<Done>,
-    bug: Option<Bug>,
-    /// How far the log has been recorded.
-    recorded: u64,
-    /// How far a sync that ran on a disk that does as it says has succeeded.
-    synced: u64,
-    failed_syncs: u64,
-}
-
-#[derive(Debug, Clone)]
-struct Threads(Rc<RefCell<Bench>>);
 
 /// A moment at which a group of the log can end.
 #[derive(Debug)]
@@ -104,56 +87,6 @@ pub(crate) struct Machine {
     trace: VecDeque<String>,
     /// What went wrong while it ran.
     pub(crate) violation: Option<String>,
-}
-
-impl Jobs for Threads {
-    fn submit(&mut self, job: Job) {
-        let mut bench = self.0.borrow_mut();
-        if matches!(job, Job::Sync(..)) { bench.syncs.push_back(job) } else { bench.steps.push_back(job) }
-    }
-
-    fn done(&mut self) -> Option<Done> {
-        self.0.borrow_mut().done.pop_front()
-    }
-
-    fn wait(&mut self) -> Done {
-        let mut bench = self.0.borrow_mut();
-        if bench.done.is_empty() && !bench.run_sync() {
-            assert!(bench.run_step(), "there is nothing to wait for");
-        }
-        bench.done.pop_front().expect("a job has been done")
-    }
-}
-
-impl Bench {
-    /// Does the next sync; false when there is none.
-    fn run_sync(&mut self) -> bool {
-        let Some(Job::Sync(point, position)) = self.syncs.pop_front() else { return false };
-        let result = match self.bug {
-            Some(Bug::FailedSyncCalledGood) => point.run().or(Ok(())),
-            Some(Bug::FailedSyncTriedAgain) => point.run().or_else(|_| point.run()),
-            Some(Bug::SyncReportedBeforeItRan) => Ok(()),
-            _ => point.run(),
-        };
-        match &result {
-            Ok(()) => self.synced = self.synced.max(position.0),
-            Err(_) => self.failed_syncs += 1,
-        }
-        let claimed = if self.bug == Some(Bug::SyncClaimsMoreThanItCovered) { Lsn(self.recorded) } else { position };
-        self.done.push_back(Done::Sync(point, claimed, result));
-        true
-    }
-
-    /// Does the next step of a rewrite; false when there is none.
-    fn run_step(&mut self) -> bool {
-        let Some(job) = self.steps.pop_front() else { return false };
-        self.done.push_back(match (job, self.bug) {
-            (Job::AddGroup(rewrite, _), Some(Bug::SnapshotPartLost)) => Done::Rewrite(Ok(rewrite), None),
-            (Job::CopyTail { rewrite, to, .. }, Some(Bug::TailNotCopied)) => Done::Rewrite(Ok(rewrite), Some(to)),
-            (job, _) => job.run(),
-        });
-        true
-    }
 }
 
 /// Where the log is.
@@ -221,7 +154,7 @@ fn open(
     seed: u64,
     bug: Option<Bug>,
 ) -> Result<(Kv, Rc<RefCell<Bench>>, Report), StorageError> {
-    let bench = Rc::new(RefCell::new(Bench { bug, ..Bench::default() }));
+    let bench = Rc::new(RefCell::new(Bench::new(bug)));
     let mut kv = Kv::new(config(policy), seed);
     let shared: Arc<dyn Disk> = Arc::new(BuggyDisk { inner: disk.clone(), bug });
     let mut selected = 0;
