@@ -117,26 +117,42 @@ fn what_is_counted_as_used_is_what_is_taken() {
     }
     let mut unfair = Vec::new();
     for shape in SHAPES {
-        let child = Command::new(std::env::current_exe().expect("this test is a program"))
-            .args(["--exact", "measured_in_a_process_of_its_own", "--nocapture"])
-            .env(SHAPE, shape.name)
-            // What is freed goes back at once, and not when the allocator finds the time.
-            .env("MIMALLOC_PURGE_DELAY", "0")
-            .output()
-            .expect("this test can be run again");
-        let said = String::from_utf8_lossy(&child.stdout);
-        assert!(child.status.success(), "{}: {said}{}", shape.name, String::from_utf8_lossy(&child.stderr));
-        let line = said.lines().find_map(|line| line.split_once("measured ")).expect("it has printed what it found").1;
-        let (taken, used) = line.split_once(' ').expect("two numbers");
-        let (taken, used): (f64, f64) = (taken.parse().expect("a number"), used.parse().expect("a number"));
-        let line = format!("{:28} takes {taken:6}, counted {used:6}, {:.2}", shape.name, used / taken);
-        println!("{line}");
-        if !FAIR.contains(&(used / taken)) {
-            unfair.push(line);
-        }
-        if shape.redis_bytes > 0 && taken > AS_IN_REDIS * shape.redis_bytes as f64 {
-            unfair.push(format!("{:28} takes {taken}, Redis {}", shape.name, shape.redis_bytes));
-        }
+        let first = measure(shape);
+        // The system counts pages and takes its time over it: what looks wrong is looked at twice more.
+        let complaint = complaint_of(shape, first).and_then(|_| {
+            let mut three = [first, measure(shape), measure(shape)];
+            three.sort_by(|a, b| a.0.total_cmp(&b.0));
+            complaint_of(shape, three[1])
+        });
+        unfair.extend(complaint);
     }
     assert!(unfair.is_empty(), "{}", unfair.join("\n"));
+}
+
+/// The bytes of a key of that shape: those that a process of its own came to hold, and those that were counted.
+fn measure(shape: &Shape) -> (f64, f64) {
+    let child = Command::new(std::env::current_exe().expect("this test is a program"))
+        .args(["--exact", "measured_in_a_process_of_its_own", "--nocapture"])
+        .env(SHAPE, shape.name)
+        // What is freed goes back at once, and not when the allocator finds the time.
+        .env("MIMALLOC_PURGE_DELAY", "0")
+        .output()
+        .expect("this test can be run again");
+    let said = String::from_utf8_lossy(&child.stdout);
+    assert!(child.status.success(), "{}: {said}{}", shape.name, String::from_utf8_lossy(&child.stderr));
+    let line = said.lines().find_map(|line| line.split_once("measured ")).expect("it has printed what it found").1;
+    let (taken, used) = line.split_once(' ').expect("two numbers");
+    let (taken, used) = (taken.parse().expect("a number"), used.parse().expect("a number"));
+    println!("{:28} takes {taken:6}, counted {used:6}, {:.2}", shape.name, used / taken);
+    (taken, used)
+}
+
+fn complaint_of(shape: &Shape, (taken, used): (f64, f64)) -> Option<String> {
+    if !FAIR.contains(&(used / taken)) {
+        Some(format!("{:28} takes {taken:6}, counted {used:6}, {:.2}", shape.name, used / taken))
+    } else if shape.redis_bytes > 0 && taken > AS_IN_REDIS * shape.redis_bytes as f64 {
+        Some(format!("{:28} takes {taken}, Redis {}", shape.name, shape.redis_bytes))
+    } else {
+        None
+    }
 }

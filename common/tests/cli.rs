@@ -8,6 +8,7 @@ use std::time::Duration;
 use clap::Parser;
 use common::cli::chart::{Axis, Lines, Scale, Series};
 use common::cli::{self, Error, Exit, Look, Progress, Shutdown, Table, Verbosity, chart, human};
+use tracing_subscriber::filter::LevelFilter;
 
 /// What the child processes of these tests are to do.
 const ROLE: &str = "COMMON_TEST_ROLE";
@@ -77,11 +78,11 @@ fn logs_are_quiet_by_default_and_grow_with_each_v() {
         verbosity: Verbosity,
     }
     let filter =
-        |args: &[&str]| Flags::try_parse_from(["test"].iter().chain(args)).map(|flags| flags.verbosity.filter()).ok();
-    assert_eq!(filter(&[]), Some("warn"));
-    assert_eq!(filter(&["-v"]), Some("info"));
-    assert_eq!(filter(&["-vv"]), Some("debug"));
-    assert_eq!(filter(&["-q"]), Some("error"));
+        |args: &[&str]| Flags::try_parse_from(["test"].iter().chain(args)).map(|flags| flags.verbosity.level()).ok();
+    assert_eq!(filter(&[]), Some(LevelFilter::WARN));
+    assert_eq!(filter(&["-v"]), Some(LevelFilter::INFO));
+    assert_eq!(filter(&["-vv"]), Some(LevelFilter::DEBUG));
+    assert_eq!(filter(&["-q"]), Some(LevelFilter::ERROR));
     assert_eq!(filter(&["-q", "-v"]), None, "flags that contradict each other are a usage error");
 }
 

@@ -2,7 +2,9 @@
 
 use std::io::IsTerminal;
 
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 use super::Error;
 
@@ -18,35 +20,37 @@ pub struct Verbosity {
 }
 
 impl Verbosity {
-    /// The log filter that the flags stand for.
-    pub fn filter(self) -> &'static str {
+    /// The least serious level that is logged where `RUST_LOG` says nothing.
+    pub fn level(self) -> LevelFilter {
         match (self.quiet, self.verbose) {
-            (true, _) => "error",
-            (false, 0) => "warn",
-            (false, 1) => "info",
-            (false, 2) => "debug",
-            (false, _) => "trace",
+            (true, _) => LevelFilter::ERROR,
+            (false, 0) => LevelFilter::WARN,
+            (false, 1) => LevelFilter::INFO,
+            (false, 2) => LevelFilter::DEBUG,
+            (false, _) => LevelFilter::TRACE,
         }
     }
 }
 
-/// Sends logs to standard error, filtered by `RUST_LOG` where that is set and by the flags otherwise. Coloured on a terminal
-/// only, and not where `NO_COLOR` is set. A second call in one process changes nothing.
+/// Sends logs to standard error, filtered by `RUST_LOG` (levels and `target=level` pairs, comma-separated) where that is set
+/// and by the flags otherwise. Coloured on a terminal only, and not where `NO_COLOR` is set. A second call in one process
+/// changes nothing.
 ///
 /// # Errors
 ///
 /// `RUST_LOG` is set and is not a filter: silently logging the wrong things would be found when the log is needed.
 pub fn init_logs(verbosity: Verbosity) -> Result<(), Error> {
-    let filter = match std::env::var(EnvFilter::DEFAULT_ENV) {
+    let filter = match std::env::var("RUST_LOG") {
         Ok(text) if !text.trim().is_empty() => {
-            EnvFilter::try_new(&text).map_err(|source| Error::LogFilter { filter: text, source })?
+            text.parse::<Targets>().map_err(|source| Error::LogFilter { filter: text, source })?
         }
-        Ok(_) | Err(std::env::VarError::NotPresent) => EnvFilter::new(verbosity.filter()),
+        Ok(_) | Err(std::env::VarError::NotPresent) => Targets::new().with_default(verbosity.level()),
         Err(std::env::VarError::NotUnicode(_)) => return Err(Error::LogFilterEncoding),
     };
     let stderr = std::io::stderr();
     let colour = stderr.is_terminal() && anstream::AutoStream::choice(&stderr) != anstream::ColorChoice::Never;
     // An error here means that a subscriber is installed already, by a test or by an embedding program: theirs stays.
-    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colour).try_init();
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(colour);
+    let _ = tracing_subscriber::registry().with(filter).with(lines).try_init();
     Ok(())
 }

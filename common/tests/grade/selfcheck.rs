@@ -1,5 +1,8 @@
 //! `cargo grade selfcheck` passes what is sound, and bites on each defect.
 
+use std::io::Write;
+use std::process::Command;
+
 use super::tree::{Tree, assert_says};
 use super::{EXERCISES, REFERENCE, STARTER, WRONG};
 
@@ -156,6 +159,11 @@ fn selfcheck_passes_a_sound_exercise_and_bites_on_each_defect() {
 
 #[test]
 fn selfcheck_turns_away_an_answer_that_was_committed() {
+    if let Err(why) = Command::new("git").arg("--version").output() {
+        assert!(std::env::var_os("CLIENTS").is_none_or(|clients| clients != "require"), "git cannot be used: {why}");
+        let _ = std::io::stderr().write_all(format!("skipped git: {why}\n").as_bytes());
+        return;
+    }
     let tree = Tree::new();
     tree.write("ch01-tiny/mine/middle.rs", REFERENCE);
     assert!(tree.command("git", &["init", "--quiet"]).status.success());
