@@ -4,6 +4,8 @@ pub mod engine;
 
 pub mod storage;
 
+pub mod values;
+
 pub mod protocol;
 
 pub mod server;

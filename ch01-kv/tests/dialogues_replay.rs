@@ -1,9 +1,9 @@
 //! What a log may hold: whatever stands in a file, replaying it leads to a database or to an error, never to a panic.
 
-use ch01_kv::engine::zset::ZSet;
 use ch01_kv::protocol::config::Config;
 use ch01_kv::protocol::context::Random;
 use ch01_kv::protocol::service::Kv;
+use ch01_kv::values::ZSet;
 use common::resp::OwnedRequest;
 use rand_xoshiro::Xoshiro256PlusPlus;
 use rand_xoshiro::rand_core::SeedableRng;

@@ -7,8 +7,7 @@ use std::process::Command;
 
 use ch01_kv::engine::keyspace::{Db, Ttl};
 use ch01_kv::engine::types::UnixMillis;
-use ch01_kv::engine::value::{Collection, Hash, List, Set};
-use ch01_kv::engine::zset::ZSet;
+use ch01_kv::values::{Collection, Hash, List, Set, ZSet};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

@@ -1,9 +1,7 @@
 //! Collections in both of their forms, packed and not, against models that cannot be wrong: vectors.
 
-use ch01_kv::engine::hash::{Hash, Set};
-use ch01_kv::engine::list::List;
-use ch01_kv::engine::packed::{MAX_ELEMENT_BYTES, Packed};
-use ch01_kv::engine::zset::ZSet;
+use ch01_kv::values::packed::{MAX_ELEMENT_BYTES, Packed};
+use ch01_kv::values::{Hash, List, Set, ZSet};
 use rand_xoshiro::Xoshiro256PlusPlus;
 use rand_xoshiro::rand_core::{Rng, SeedableRng};
 

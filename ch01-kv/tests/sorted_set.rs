@@ -1,7 +1,7 @@
 //! Sorted sets, and the ranked sequence beneath them, against models that cannot be wrong: a sorted vector.
 
-use ch01_kv::engine::ranked::Ranked;
-use ch01_kv::engine::zset::{LexBound, ScoreBound, ZSet};
+use ch01_kv::values::ranked::Ranked;
+use ch01_kv::values::{LexBound, ScoreBound, ZSet};
 use rand_xoshiro::Xoshiro256PlusPlus;
 use rand_xoshiro::rand_core::{Rng, SeedableRng};
 

@@ -93,6 +93,12 @@ fn the_spine_never_imports_the_surface() {
 }
 
 #[test]
+fn values_know_nothing_else_of_their_chapter() {
+    let found = offences("values", &["crate::", "common::"]);
+    assert!(found.is_empty(), "{found:#?}");
+}
+
+#[test]
 fn storage_reaches_no_file_but_through_the_disk() {
     let found = offences("storage", &["std::fs", "File::open", "File::create", "tokio::fs"]);
     assert!(found.is_empty(), "{found:#?}");

@@ -10,7 +10,6 @@
 
 use std::ffi::OsStr;
 use std::net::SocketAddr;
-use std::num::NonZeroUsize;
 use std::process::{Command, Stdio};
 
 use clap::ValueEnum;
@@ -18,6 +17,7 @@ use common::load::{ClosedLoop, KeyStream, Keys, Latencies, Op, Until, closed_loo
 use common::resp::{Client, Value};
 use serde::Serialize;
 
+use super::load::{Load, Operation, Seen};
 use super::process;
 use super::redis_benchmark::{self, PROGRAM};
 use crate::error::Error;
@@ -36,48 +36,6 @@ pub enum Driver {
     RedisBenchmark,
     /// The one of this crate
     Own,
-}
-
-/// What a request does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Operation {
-    /// `SET key value`
-    Set,
-    /// `GET key`
-    Get,
-}
-
-/// A load.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Load {
-    /// What each request does.
-    pub operation: Operation,
-    /// How many requests a connection sends before it waits.
-    pub pipeline: u64,
-    /// How many connections there are.
-    pub clients: NonZeroUsize,
-    /// How many keys there are.
-    pub keys: u64,
-    /// How long a value is.
-    pub value_bytes: usize,
-    /// How many requests are sent in all.
-    pub requests: u64,
-}
-
-/// What a driver has seen. Times are in nanoseconds.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Seen {
-    /// Requests a second.
-    pub throughput: f64,
-    /// Half of the pipelines took at most this.
-    pub p50_ns: f64,
-    /// 95 of 100 took at most this.
-    pub p95_ns: f64,
-    /// 99 of 100 took at most this.
-    pub p99_ns: f64,
-    /// 999 of 1000 took at most this.
-    pub p999_ns: f64,
 }
 
 /// A connection of the own driver.

@@ -11,7 +11,8 @@ use common::load::process::fdatasync_probe;
 use common::load::{Round, abba};
 use tokio::runtime::Runtime;
 
-use super::driver::{Driver, Load, fill};
+use super::driver::{Driver, fill};
+use super::load::Load;
 use super::systems::{Durability, Server, Setup, System};
 use super::workloads::{Kind, MEMORY_VALUE_BYTES, Workload};
 use crate::error::Error;

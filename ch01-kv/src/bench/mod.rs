@@ -12,6 +12,7 @@
 //! gigabyte, which are removed at the end of the workload.
 
 pub mod driver;
+pub mod load;
 pub mod measure;
 pub mod process;
 pub mod redis_benchmark;
@@ -29,7 +30,8 @@ use common::cli::{self, Progress, Shutdown};
 use common::load::MIN_ROUNDS;
 use tokio::runtime::{Builder, Runtime};
 
-use self::driver::{Driver, Load, Operation};
+use self::driver::Driver;
+use self::load::{Load, Operation};
 use self::measure::{Plan, Shell};
 use self::report::Report;
 use self::systems::{Durability, Peer, Setup, System};

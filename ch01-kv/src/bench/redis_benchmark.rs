@@ -21,7 +21,7 @@
 
 use std::net::SocketAddr;
 
-use super::driver::{Load, Operation, Seen};
+use super::load::{Load, Operation, Seen};
 use super::process::Output;
 use crate::error::Error;
 

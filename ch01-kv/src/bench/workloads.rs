@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 use serde::Serialize;
 
-use super::driver::Operation;
+use super::load::Operation;
 use super::systems::Durability;
 
 /// How many keys the memory of one is measured with, and how long their values are. The names have 16 bytes.

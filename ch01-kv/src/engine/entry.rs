@@ -16,9 +16,9 @@
 //! and its value elsewhere. The head says the length of a key only where a value follows it.
 
 use super::eviction::LruClock;
-use super::footprint;
 use super::types::UnixMillis;
-use super::value::{Value, ValueRef};
+use crate::values::footprint;
+use crate::values::{Value, ValueRef};
 
 /// The longest key that a packed entry can have, in bytes: its length has 15 bits.
 const MAX_PACKED_KEY_BYTES: usize = (1 << 15) - 1;

@@ -13,8 +13,8 @@ use super::expiry::{self, Expiry};
 use super::shards::Shards;
 use super::snapshot::{Sink, Snapshot};
 use super::types::{KeyHash, UnixMillis};
-use super::value::{Collection, Kind, Value, ValueRef, WrongType};
 use super::watches::Watches;
+use crate::values::{Collection, Kind, Value, ValueRef, WrongType};
 
 /// What a deadline takes in the index, in bytes: sixteen for itself, in a tree whose nodes are little more than half full where
 /// deadlines come in order, as they mostly do.
@@ -43,7 +43,8 @@ pub struct Db {
     clock: LruClock,
     /// The index of deadlines, which the active cycle works from.
     pub expiry: Expiry,
-    watches: Watches,
+    /// The keys that somebody watches or waits for. Whoever does asks here; what happens to them is noted by the database.
+    pub watches: Watches,
     snapshot: Option<Snapshot>,
 }
 
@@ -382,33 +383,6 @@ impl Db {
                 }
             }
         }
-    }
-
-    /// Wants to know when this key changes, until as many [`Db::unwatch`] follow.
-    pub fn watch(&mut self, key: &[u8]) {
-        self.watches.add(key);
-    }
-
-    /// Takes one [`Db::watch`] back.
-    pub fn unwatch(&mut self, key: &[u8]) {
-        self.watches.remove(key);
-    }
-
-    /// The watched keys that have changed since this was last called, once for each change.
-    pub fn take_changed(&mut self) -> Vec<Box<[u8]>> {
-        self.watches.take_changed()
-    }
-
-    /// The watched keys that have been given a collection since this was last called, once for each time, in that order. They
-    /// are among the changed ones.
-    pub fn take_arrived(&mut self) -> Vec<Box<[u8]>> {
-        self.watches.take_arrived()
-    }
-
-    /// Whether [`Db::take_changed`] has anything to give.
-    #[inline]
-    pub fn has_changed(&self) -> bool {
-        self.watches.has_changed()
     }
 
     /// Begins a snapshot of the database as it is now. What changes from now on is saved before it does.

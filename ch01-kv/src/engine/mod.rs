@@ -11,20 +11,6 @@ pub mod percentiles;
 
 pub mod types;
 
-pub mod footprint;
-
-pub mod packed;
-
-pub mod list;
-
-pub mod hash;
-
-pub mod ranked;
-
-pub mod zset;
-
-pub mod value;
-
 pub mod entry;
 
 #[cfg_attr(mine_expiry, path = "../../mine/expiry.rs")]

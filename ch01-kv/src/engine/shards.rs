@@ -11,8 +11,8 @@ use hashbrown::HashTable;
 use hashbrown::hash_table::Entry as Place;
 
 use super::entry::Entry;
-use super::footprint;
 use super::types::KeyHash;
+use crate::values::footprint;
 
 /// How many tables a database is cut into; a power of two. At a million keys each has 244.
 pub const SHARDS: usize = 4096;

@@ -13,7 +13,7 @@ use hashbrown::HashTable;
 use super::entry::Entry;
 use super::shards::SHARDS;
 use super::types::UnixMillis;
-use super::value::ValueRef;
+use crate::values::ValueRef;
 
 /// An entry counts as one for each so many bytes: what is saved at a time has to fit into memory, whatever the values are.
 const ENTRY_BYTES: usize = 4096;

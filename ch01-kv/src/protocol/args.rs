@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use super::commands::decimal::LongDouble;
-use super::commands::hexadecimal::Hexadecimal;
 use super::error::CommandError;
+use super::hexadecimal::Hexadecimal;
+use super::long_double::LongDouble;
 use crate::engine::types::UnixMillis;
 
 /// A signed integer in decimal: no spaces, no leading zeros, no plus sign.

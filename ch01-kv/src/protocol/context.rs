@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use common::resp::{OwnedRequest, Protocol, Replies, Request};
+use common::resp::server::{ConnId, Flow, Now};
+use common::resp::{OwnedRequest, Replies, Request};
 use rand_xoshiro::Xoshiro256PlusPlus;
 use rand_xoshiro::rand_core::Rng;
 
@@ -10,7 +11,6 @@ use super::error::CommandError;
 use super::service::Kv;
 use crate::engine::keyspace::Db;
 use crate::engine::types::UnixMillis;
-use common::resp::server::{ConnId, Flow, Now};
 
 /// A row of the command table.
 pub type Command = common::resp::table::Command<Handler>;
@@ -83,11 +83,6 @@ pub struct Block {
 pub struct Random(pub Xoshiro256PlusPlus);
 
 impl Context<'_> {
-    /// Whether the connection speaks RESP3.
-    pub fn is_resp3(&self) -> bool {
-        self.replies.protocol() == Protocol::Resp3
-    }
-
     /// Notes `count` changes: the log gets the request as it came, unless [`Context::log_as`] says otherwise.
     pub fn changed(&mut self, count: usize) {
         self.changes.count += count as u64;

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::engine::value::WrongType;
+use crate::values::WrongType;
 
 /// A command's error. Its text is the reply, the leading code word included.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

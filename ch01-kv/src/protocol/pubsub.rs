@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use common::resp::server::ConnId;
 
-use super::commands::glob;
+use super::glob;
 
 /// What a subscription names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,6 +1,7 @@
 //! The shell: sockets, clocks, threads and signals around the state machine of [`crate::protocol::service`].
 
 mod admin;
+mod threads;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -15,12 +16,12 @@ use common::resp::server::{self, Clock, Handle};
 use tokio::runtime::{LocalOptions, LocalRuntime};
 use tokio::sync::Notify;
 
+use self::threads::Threads;
 use crate::engine::eviction::LruClock;
 use crate::engine::types::UnixMillis;
 use crate::error::Error;
 use crate::protocol::config::Config;
 use crate::protocol::service::Kv;
-use crate::storage::jobs::Threads;
 use crate::storage::journal::Journal;
 use crate::storage::{Report, Tail};
 

@@ -33,6 +33,14 @@
 
 use std::io::Write;
 
+use common::resp::Limits;
+
+/// The log's name in its directory: the one that Redis gave it before version 7, and loads to this day.
+pub const LOG_NAME: &str = "appendonly.aof";
+
+/// The name of a log that is being rewritten: without meaning until it is renamed.
+pub const REWRITE_NAME: &str = "appendonly.aof.rewrite";
+
 /// How every boundary in the file is aligned, in bytes: the size of a unit of padding.
 pub const UNIT_BYTES: usize = 16;
 
@@ -154,6 +162,16 @@ pub fn parse_header(bytes: &[u8]) -> Option<u64> {
 pub fn is_padding(bytes: &[u8]) -> bool {
     let (units, rest) = bytes.as_chunks::<UNIT_BYTES>();
     rest.is_empty() && units.iter().all(|unit| unit == PADDING)
+}
+
+/// What a command in a log may claim: what a group can hold, since it got there past the limits of whoever wrote it.
+pub(super) fn command_limits() -> Limits {
+    Limits {
+        max_args: GROUP_MAX_BYTES,
+        max_bulk_bytes: GROUP_MAX_BYTES,
+        max_request_bytes: GROUP_MAX_BYTES,
+        ..Limits::default()
+    }
 }
 
 fn checksum(salt: u64, parts: &[&[u8]]) -> u32 {

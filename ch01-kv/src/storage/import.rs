@@ -8,12 +8,15 @@
 
 use std::path::Path;
 
-use common::disk::{Disk, DiskFile, Open};
+use common::disk::{Disk, Open};
 use common::resp::{Request, RequestDecoder};
 
-use super::log::{log_limits, read_opening, salt_of};
+use super::error::StorageError;
+use super::format::{self, HEADER_BYTES, command_limits};
 use super::rewrite::Rewrite;
-use super::{StorageError, format};
+
+/// The directory in which Redis 7 keeps the parts of its log.
+const REDIS_PARTS_NAME: &str = "appendonlydir";
 
 /// How much is read at a time, and how much makes a group, in bytes.
 const CHUNK_BYTES: usize = 256 << 10;
@@ -21,8 +24,8 @@ const CHUNK_BYTES: usize = 256 << 10;
 /// The longest annotation that Redis itself reads, in bytes.
 const REDIS_ANNOTATION_MAX_BYTES: usize = 1024;
 
-/// What a file is, by its first bytes.
-pub(super) enum Opening {
+/// What a directory holds, by the first bytes of its log.
+pub(super) enum Found {
     /// A log of this server.
     Ours {
         /// From its header.
@@ -30,20 +33,36 @@ pub(super) enum Opening {
     },
     /// A log of a Redis, or an empty file.
     Redis,
+    /// None.
+    Nothing,
 }
 
-/// Tells whose log a file is.
+/// Tells whose log is in `dir`, where it is called `path`.
 ///
 /// # Errors
 ///
 /// When it is nobody's. A header of ours that is damaged must not pass for a Redis's annotation, or everything in the file
 /// would be read unchecked: so an annotation at the beginning is taken for a Redis's only if it is the one that Redis writes.
-pub(super) fn recognise(file: &dyn DiskFile, path: &Path) -> Result<Opening, StorageError> {
-    let bytes = read_opening(file, path)?;
-    match bytes.as_slice() {
-        [] | [b'*', ..] | [b'#', b'T', b'S', b':', ..] => Ok(Opening::Redis),
+/// Also when it is that of a Redis, in a form that cannot be read.
+pub(super) fn recognise(disk: &dyn Disk, dir: &Path, path: &Path) -> Result<Found, StorageError> {
+    let exists = |path: &Path| disk.exists(path).map_err(StorageError::io("look for", path));
+    if !exists(path)? {
+        let parts = dir.join(REDIS_PARTS_NAME);
+        return match exists(&parts)? {
+            true => Err(StorageError::RedisParts { path: parts, log: path.to_owned() }),
+            false => Ok(Found::Nothing),
+        };
+    }
+    let file = disk.open(path, Open::Existing).map_err(StorageError::io("open", path))?;
+    let mut bytes = [0; HEADER_BYTES];
+    let read = file.read_at(&mut bytes, 0).map_err(StorageError::io("read", path))?;
+    match &bytes[..read] {
+        [] | [b'*', ..] | [b'#', b'T', b'S', b':', ..] => Ok(Found::Redis),
         [b'R', b'E', b'D', b'I', b'S', ..] => Err(StorageError::RdbPreamble { path: path.to_owned() }),
-        _ => Ok(Opening::Ours { salt: salt_of(&bytes, path)? }),
+        bytes => match format::parse_header(bytes) {
+            Some(salt) => Ok(Found::Ours { salt }),
+            None => Err(StorageError::Header { path: path.to_owned() }),
+        },
     }
 }
 
@@ -56,7 +75,7 @@ pub(super) fn import(
 ) -> Result<u64, StorageError> {
     let file = disk.open(path, Open::ReadOnly).map_err(StorageError::io("open", path))?;
     let refused = |offset: u64, message: String| StorageError::Command { path: path.to_owned(), offset, message };
-    let mut decoder = RequestDecoder::new(log_limits());
+    let mut decoder = RequestDecoder::new(command_limits());
     let (mut buf, mut base, mut at) = (Vec::new(), 0_u64, 0);
     let (mut group, mut in_transaction, mut commands) = (Vec::new(), false, 0);
     loop {

@@ -1,20 +1,20 @@
-//! Work that takes as long as the disk does: given to threads in life, and run by the harness, in its own order, in tests.
+//! Work that takes as long as the disk does: given to the shell's threads in life, and run by the harness, in its own order, in
+//! tests.
 //!
 //! The owner of the state waits for no disk, but for the switch to a rewritten log (see [`journal`](super::journal)). It
 //! submits a [`Job`], goes on, and takes what is [`Done`] when it looks next; `wake` tells it that it should.
 
-use std::collections::VecDeque;
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
-use std::sync::{Arc, mpsc};
-use std::thread::JoinHandle;
+use std::sync::Arc;
 
 use common::disk::{Disk, DiskFile};
 
+use super::error::StorageError;
 use super::format::Position;
+use super::log::SyncPoint;
 use super::rewrite::{LiveLog, Rewrite};
-use super::{StorageError, SyncPoint};
 use crate::engine::durability::Lsn;
 
 /// Something to be done.
@@ -97,123 +97,5 @@ impl Job {
                 Done::Closed
             }
         }
-    }
-
-    /// Whether it is a sync, which somebody waits for.
-    fn is_urgent(&self) -> bool {
-        matches!(self, Self::Sync(..))
-    }
-}
-
-/// Two threads: one that syncs, and one for everything that may take longer.
-#[derive(Debug)]
-pub struct Threads {
-    urgent: Worker,
-    patient: Worker,
-    done: mpsc::Receiver<Done>,
-    under_way: usize,
-}
-
-#[derive(Debug)]
-struct Worker {
-    jobs: Option<mpsc::SyncSender<Job>>,
-    thread: Option<JoinHandle<()>>,
-}
-
-/// How many jobs may wait in a thread's queue. Their submitter has one sync and one step of a rewrite under way at most, and
-/// a file to close now and then.
-const QUEUE: usize = 16;
-
-impl Threads {
-    /// Starts the threads. `wake` is called, from any of them, whenever a job is done.
-    pub fn start(wake: impl Fn() + Clone + Send + 'static) -> io::Result<Self> {
-        let (done, receiver) = mpsc::channel();
-        Ok(Self {
-            urgent: Worker::start("sync", done.clone(), wake.clone())?,
-            patient: Worker::start("rewrite", done, wake)?,
-            done: receiver,
-            under_way: 0,
-        })
-    }
-}
-
-impl Worker {
-    fn start(name: &str, done: mpsc::Sender<Done>, wake: impl Fn() + Send + 'static) -> io::Result<Self> {
-        let (jobs, queue) = mpsc::sync_channel::<Job>(QUEUE);
-        let work = move || {
-            for job in queue {
-                // Nobody takes results once the server has ended.
-                if done.send(job.run()).is_err() {
-                    return;
-                }
-                wake();
-            }
-        };
-        let thread = std::thread::Builder::new().name(name.to_owned()).spawn(work)?;
-        Ok(Self { jobs: Some(jobs), thread: Some(thread) })
-    }
-}
-
-impl Drop for Worker {
-    fn drop(&mut self) {
-        self.jobs = None;
-        if let Some(thread) = self.thread.take()
-            && thread.join().is_err()
-        {
-            tracing::error!("a thread that worked on the disk has panicked");
-        }
-    }
-}
-
-impl Jobs for Threads {
-    fn submit(&mut self, job: Job) {
-        let worker = if job.is_urgent() { &self.urgent } else { &self.patient };
-        let jobs = worker.jobs.as_ref().expect("the thread runs as long as this lives");
-        jobs.send(job).expect("the thread ends only when this does");
-        self.under_way += 1;
-    }
-
-    fn done(&mut self) -> Option<Done> {
-        let done = self.done.try_recv().ok()?;
-        self.under_way -= 1;
-        Some(done)
-    }
-
-    fn wait(&mut self) -> Done {
-        assert!(self.under_way > 0, "there is nothing to wait for");
-        self.under_way -= 1;
-        self.done.recv().expect("the threads live as long as this does")
-    }
-}
-
-/// Jobs that whoever holds them runs, one at a time and when it pleases: for tests on a simulated disk.
-#[derive(Debug, Default)]
-pub struct Queue {
-    jobs: VecDeque<Job>,
-    done: VecDeque<Done>,
-}
-
-impl Queue {
-    /// An empty queue.
-    pub fn new() -> Self {
-        Self::default()
-    }
-}
-
-impl Jobs for Queue {
-    fn submit(&mut self, job: Job) {
-        self.jobs.push_back(job);
-    }
-
-    /// Runs the next job: it is done when it is asked for.
-    fn done(&mut self) -> Option<Done> {
-        if let Some(job) = self.jobs.pop_front() {
-            self.done.push_back(job.run());
-        }
-        self.done.pop_front()
-    }
-
-    fn wait(&mut self) -> Done {
-        self.done().expect("there is something to wait for")
     }
 }

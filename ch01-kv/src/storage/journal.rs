@@ -17,10 +17,12 @@ use std::time::Duration;
 use common::disk::Disk;
 use common::resp::{Request, encode_args};
 
+use super::error::{StorageError, is_disk_full};
 use super::format::Position;
 use super::jobs::{Done, Job, Jobs};
-use super::rewrite::Rewrite;
-use super::{Log, LogOptions, ReplaceError, Report, Room, StorageError, is_disk_full};
+use super::log::{Log, Room};
+use super::opening::{LogOptions, Report};
+use super::rewrite::{ReplaceError, Rewrite};
 use crate::engine::durability::{Effect, Event, Fate, Lsn, Policy, Reason, WriteFailure};
 use crate::engine::group_commit::GroupCommit;
 
@@ -87,7 +89,7 @@ pub struct Counters {
     pub failures: u64,
     /// Rewrites that were completed.
     pub rewrites: u64,
-    /// Whether the last rewrite succeeded, when there was one.
+    /// Whether the last rewrite failed, when there was one.
     pub last_rewrite_failed: bool,
 }
 
@@ -400,19 +402,16 @@ impl Journal {
     }
 
     fn advance_rewrite(&mut self, now: Duration) {
-        match std::mem::replace(&mut self.rewriting, Rewriting::No) {
-            Rewriting::Wanted(salt) if self.buffer.is_empty() => {
-                // From here on the log has to be understood without what came before.
-                self.selected = None;
-                self.rewriting = Rewriting::Beginning(self.log.position());
-                self.notices.push_back(Notice::BeginSnapshot);
-                self.jobs.submit(Job::BeginRewrite { disk: Arc::clone(&self.disk), dir: self.dir.clone(), salt });
-            }
-            other => {
-                self.rewriting = other;
-                self.install_if_ready(now);
-            }
+        if let Rewriting::Wanted(salt) = self.rewriting
+            && self.buffer.is_empty()
+        {
+            // From here on the log has to be understood without what came before.
+            self.selected = None;
+            self.rewriting = Rewriting::Beginning(self.log.position());
+            self.notices.push_back(Notice::BeginSnapshot);
+            self.jobs.submit(Job::BeginRewrite { disk: Arc::clone(&self.disk), dir: self.dir.clone(), salt });
         }
+        self.install_if_ready(now);
     }
 
     /// Lets the rewritten log take the live one's place, when it is ready and no sync is under way; whether it has.

@@ -20,7 +20,7 @@
 //! What is whole is not durable for that: a process that was killed leaves its last groups in the page cache, and after a failed
 //! sync they may stay there, pass for clean, and never be written (Rebello et al., "Can Applications Recover from fsync
 //! Failures?", USENIX ATC 2020). A replay therefore says from where on nobody attests to the groups
-//! ([`Recovered::attested`]), and [`log`](super::log) writes those back before it builds on them.
+//! ([`Recovered::attested`]), and [`opening`](super::opening) writes those back before it builds on them.
 //!
 //! **Left out**: repairing a damaged group from a replica's copy of it, and a scrub that looks for damage while serving.
 

@@ -22,10 +22,10 @@ use std::sync::Arc;
 use common::disk::{Disk, DiskFile, Open};
 
 use super::appender::Appender;
-use super::format::Position;
-use super::outcome::{Flaw, Tail};
+use super::error::StorageError;
+use super::format::{LOG_NAME, Position, REWRITE_NAME};
+use super::outcome::{Flaw, ReplayError, Tail};
 use super::recovery::{Extent, replay};
-use super::{LOG_NAME, REWRITE_NAME, ReplayError, StorageError};
 
 /// The live log as the rewriting thread sees it: to read, below a position that is written.
 #[derive(Debug, Clone)]

@@ -18,7 +18,7 @@ use super::stage::ANY_PORT;
 use crate::engine::durability::Policy;
 use crate::protocol::config::Config;
 use crate::protocol::service::Kv;
-use crate::storage::jobs::Queue;
+use crate::storage::jobs::{Done, Job, Jobs};
 use crate::storage::journal::Journal;
 use crate::storage::{LOG_NAME, Report, StorageError};
 
@@ -52,6 +52,10 @@ pub(super) struct Machine {
     pub(super) acknowledged: u64,
 }
 
+/// The log's jobs, each of which is run when it is asked whether it is done.
+#[derive(Debug, Default)]
+struct Queue(VecDeque<Job>);
+
 /// The log's path on the simulated disk.
 pub(super) fn log_path() -> PathBuf {
     PathBuf::from(DIR).join(LOG_NAME)
@@ -63,7 +67,7 @@ impl Machine {
         let config = Config { appendfsync: policy, ..Config::new(ANY_PORT, PathBuf::from(DIR)) };
         let mut kv = Kv::new(config, 1);
         let mut selected = 0;
-        let jobs = Box::new(Queue::new());
+        let jobs = Box::<Queue>::default();
         let on = Arc::new(disk.clone());
         let (journal, report) =
             Journal::open(on, PathBuf::from(DIR), policy, 1, jobs, &mut |request| kv.replay(&mut selected, request))?;
@@ -118,5 +122,19 @@ impl Machine {
     fn now(&self) -> Now {
         let uptime = STEP * u32::try_from(self.steps).unwrap_or(u32::MAX);
         Now { unix_ms: EPOCH_MS + uptime.as_millis() as u64, uptime }
+    }
+}
+
+impl Jobs for Queue {
+    fn submit(&mut self, job: Job) {
+        self.0.push_back(job);
+    }
+
+    fn done(&mut self) -> Option<Done> {
+        self.0.pop_front().map(Job::run)
+    }
+
+    fn wait(&mut self) -> Done {
+        self.done().expect("there is something to wait for")
     }
 }

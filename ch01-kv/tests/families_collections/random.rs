@@ -2,8 +2,8 @@
 
 use ch01_kv::engine::entry::Entry;
 use ch01_kv::engine::types::UnixMillis;
-use ch01_kv::engine::value::Value;
 use ch01_kv::protocol::context::{Attempt, Random};
+use ch01_kv::values::Value;
 use common::resp::{OwnedRequest, Protocol};
 use rand_xoshiro::Xoshiro256PlusPlus;
 use rand_xoshiro::rand_core::SeedableRng;
@@ -42,7 +42,7 @@ fn who_watches_is_told_of_changes_and_of_nothing_else() {
     for seed in 0..6 {
         let mut bench = Bench::new(Protocol::Resp2, seed);
         for key in ["l1", "l2", "s1", "s2", "z1", "z2", "x"] {
-            bench.db.watch(key.as_bytes());
+            bench.db.watches.add(key.as_bytes());
         }
         let mut choice = Random(Xoshiro256PlusPlus::seed_from_u64(seed + 99));
         let (mut changed, mut unchanged) = (0, 0);
@@ -51,7 +51,7 @@ fn who_watches_is_told_of_changes_and_of_nothing_else() {
             let before = bench.dump();
             let reply = bench.run(&command);
             let counted = bench.changes.any();
-            let told = !bench.db.take_changed().is_empty();
+            let told = !bench.db.watches.take_changed().is_empty();
             // To trim a list is told even when nothing was cut off, as Redis does.
             let trimmed = command[0] == "ltrim";
             assert!(

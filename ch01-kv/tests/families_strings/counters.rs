@@ -1,8 +1,8 @@
 //! Counters, and the digits of sums.
 
-use ch01_kv::protocol::commands::decimal;
 use ch01_kv::protocol::context::Random;
 use ch01_kv::protocol::error::CommandError;
+use ch01_kv::protocol::long_double;
 use common::resp::Protocol;
 use rand_xoshiro::Xoshiro256PlusPlus;
 use rand_xoshiro::rand_core::SeedableRng;
@@ -26,17 +26,17 @@ fn no_text_makes_a_sum_panic_or_take_long() {
     for _ in 0..20_000 {
         let mut text = || (0..random.below(24)).map(|_| alphabet[random.below(alphabet.len())]).collect::<Vec<u8>>();
         let (a, b) = (text(), text());
-        if let Ok(sum) = decimal::add(&a, &b) {
-            assert_eq!(decimal::add(b.as_slice(), &a), Ok(sum.clone()), "a sum does not depend on its order");
-            assert!(decimal::add(sum.as_bytes(), b"0").is_ok(), "{sum} can be read again");
+        if let Ok(sum) = long_double::add(&a, &b) {
+            assert_eq!(long_double::add(b.as_slice(), &a), Ok(sum.clone()), "a sum does not depend on its order");
+            assert!(long_double::add(sum.as_bytes(), b"0").is_ok(), "{sum} can be read again");
         }
     }
     let long = [b"0.".to_vec(), vec![b'0'; 5000], vec![b'9'; 117]].concat();
-    assert_eq!(decimal::add(&long, b"0"), Err(CommandError::NotAFloat));
-    assert_eq!(decimal::add(&[&long[..5115], b"e99"].concat(), b"1").as_deref(), Ok("1"));
-    assert_eq!(decimal::add(b"1e99999999999999999999", b"1"), Err(CommandError::NotAFloat));
-    assert_eq!(decimal::add(&vec![b'9'; 5120], b"0"), Err(CommandError::NotAFloat));
-    assert_eq!(decimal::add(&vec![b'9'; 4932], b"0").map(|sum| sum.len()), Ok(4933));
+    assert_eq!(long_double::add(&long, b"0"), Err(CommandError::NotAFloat));
+    assert_eq!(long_double::add(&[&long[..5115], b"e99"].concat(), b"1").as_deref(), Ok("1"));
+    assert_eq!(long_double::add(b"1e99999999999999999999", b"1"), Err(CommandError::NotAFloat));
+    assert_eq!(long_double::add(&vec![b'9'; 5120], b"0"), Err(CommandError::NotAFloat));
+    assert_eq!(long_double::add(&vec![b'9'; 4932], b"0").map(|sum| sum.len()), Ok(4933));
 }
 
 const COUNTERS: &[(&str, &str)] = &[

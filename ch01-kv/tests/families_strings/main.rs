@@ -9,10 +9,10 @@ mod strings;
 
 use ch01_kv::engine::keyspace::Db;
 use ch01_kv::engine::types::UnixMillis;
-use ch01_kv::engine::value::{List, ValueRef};
 use ch01_kv::protocol::commands;
 use ch01_kv::protocol::context::{Attempt, Changes, Command, Context, Handler, Random};
 use ch01_kv::protocol::error::CommandError;
+use ch01_kv::values::{List, ValueRef};
 use common::resp::table::Table;
 use common::resp::{OwnedRequest, Protocol, Replies, Request, split_words};
 use rand_xoshiro::Xoshiro256PlusPlus;

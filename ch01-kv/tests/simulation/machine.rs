@@ -12,11 +12,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ch01_kv::engine::durability::Policy;
-use ch01_kv::engine::value::ValueRef;
 use ch01_kv::protocol::config::Config;
 use ch01_kv::protocol::service::Kv;
 use ch01_kv::storage::journal::Journal;
 use ch01_kv::storage::{Report, StorageError};
+use ch01_kv::values::ValueRef;
 use common::disk::{Crash, Disk, SimDisk};
 use common::net::Peer;
 use common::resp::server::{ConnId, Effect, Flow, Now, Service};

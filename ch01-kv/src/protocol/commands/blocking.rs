@@ -10,12 +10,13 @@ use std::time::Duration;
 use common::resp::Request;
 use common::resp::table::{Flags, Keys};
 
-use super::super::args::timeout;
-use super::super::context::{Block, Command, Context, DataHandler, Handler};
-use super::super::error::CommandError;
 use super::lists::{self, End};
 use super::shared;
 use super::zset_pops::{self, Extreme};
+use super::zsets;
+use crate::protocol::args::timeout;
+use crate::protocol::context::{Block, Command, Context};
+use crate::protocol::error::CommandError;
 
 type Outcome = Result<(), CommandError>;
 
@@ -125,14 +126,6 @@ fn bzmpop(cx: &mut Context<'_>, request: &Request<'_>) -> Outcome {
     Ok(())
 }
 
-const fn list(name: &'static str, arity: i32, flags: Flags, keys: Keys, handler: DataHandler) -> Command {
-    Command { name, arity, flags, keys, group: "list", handler: Handler::Data(handler), subcommands: &[] }
-}
-
-const fn zset(name: &'static str, arity: i32, flags: Flags, keys: Keys, handler: DataHandler) -> Command {
-    Command { group: "sorted-set", ..list(name, arity, flags, keys, handler) }
-}
-
 const WAIT: Flags = Flags::WRITE.and(Flags::BLOCKING);
 const SINGLE: Flags = WAIT.and(Flags::NOSCRIPT);
 const SHIFT: Flags = SINGLE.and(Flags::DENYOOM);
@@ -143,12 +136,12 @@ const COUNTED: Keys = Keys::Counted { destination: None, count_at: 2 };
 
 /// The rows of both families.
 pub static COMMANDS: &[Command] = &[
-    list("blpop", -3, SINGLE, ALL_BUT_LAST, |cx, request| pop_list(cx, request, End::Left)),
-    list("brpop", -3, SINGLE, ALL_BUT_LAST, |cx, request| pop_list(cx, request, End::Right)),
-    list("blmove", 6, SHIFT, Keys::FIRST_TWO, blmove),
-    list("brpoplpush", 4, SHIFT, Keys::FIRST_TWO, brpoplpush),
-    list("blmpop", -5, MULTI, COUNTED, blmpop),
-    zset("bzpopmin", -3, FAST, ALL_BUT_LAST, |cx, request| pop_zset(cx, request, Extreme::Lowest)),
-    zset("bzpopmax", -3, FAST, ALL_BUT_LAST, |cx, request| pop_zset(cx, request, Extreme::Highest)),
-    zset("bzmpop", -5, MULTI, COUNTED, bzmpop),
+    lists::row("blpop", -3, SINGLE, ALL_BUT_LAST, |cx, request| pop_list(cx, request, End::Left)),
+    lists::row("brpop", -3, SINGLE, ALL_BUT_LAST, |cx, request| pop_list(cx, request, End::Right)),
+    lists::row("blmove", 6, SHIFT, Keys::FIRST_TWO, blmove),
+    lists::row("brpoplpush", 4, SHIFT, Keys::FIRST_TWO, brpoplpush),
+    lists::row("blmpop", -5, MULTI, COUNTED, blmpop),
+    zsets::row("bzpopmin", -3, FAST, ALL_BUT_LAST, |cx, request| pop_zset(cx, request, Extreme::Lowest)),
+    zsets::row("bzpopmax", -3, FAST, ALL_BUT_LAST, |cx, request| pop_zset(cx, request, Extreme::Highest)),
+    zsets::row("bzmpop", -5, MULTI, COUNTED, bzmpop),
 ];

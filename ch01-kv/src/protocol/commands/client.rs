@@ -3,14 +3,16 @@
 use std::time::Duration;
 
 use common::resp::server::{ConnId, Effect, Flow, Now};
-use common::resp::table::{Flags, Keys, Subcommand};
+use common::resp::table::{Flags, Subcommand};
 use common::resp::{OwnedRequest, Protocol, Replies, Request};
 
 use crate::protocol::args;
-use crate::protocol::context::{Command, Handler};
+use crate::protocol::context::Command;
 use crate::protocol::error::CommandError;
 use crate::protocol::service::Kv;
 use crate::protocol::session::{ReplyMode, Session};
+
+type Outcome = Result<Flow, CommandError>;
 
 /// Whether a connection is meant.
 type Filter = Box<dyn Fn(&Session) -> bool>;
@@ -29,32 +31,24 @@ pub fn hold_back(kv: &mut Kv, conn: ConnId, request: &Request<'_>) -> Flow {
     Flow::Block
 }
 
-fn client(
-    kv: &mut Kv,
-    now: Now,
-    conn: ConnId,
-    request: &Request<'_>,
-    replies: &mut Replies,
-) -> Result<Flow, CommandError> {
-    let row = &COMMANDS[0];
-    let known = super::subcommand(row, request);
-    match known.map(|known| known.name) {
-        Some("id") => replies.integer(conn.serial as i64),
-        Some("getname") => match kv.session(conn).name.as_str() {
+fn client(kv: &mut Kv, now: Now, conn: ConnId, request: &Request<'_>, replies: &mut Replies) -> Outcome {
+    match super::chosen(COMMANDS, request)? {
+        "id" => replies.integer(conn.serial as i64),
+        "getname" => match kv.session(conn).name.as_str() {
             "" => replies.null(),
             name => replies.bulk(name.as_bytes()),
         },
-        Some("setname") => {
+        "setname" => {
             kv.session(conn).name = checked_name(request.arg(2))?;
             replies.simple("OK");
         }
-        Some("info") => {
+        "info" => {
             let line = describe(kv.session(conn), now);
             replies.verbatim("txt", format!("{line}\n").as_bytes());
         }
-        Some("list") => list(kv, now, request, replies)?,
-        Some("kill") => return kill(kv, conn, request, replies),
-        Some("reply") => {
+        "list" => list(kv, now, request, replies)?,
+        "kill" => return kill(kv, conn, request, replies),
+        "reply" => {
             let mode = match () {
                 () if request.is(2, "on") => ReplyMode::On,
                 () if request.is(2, "off") => ReplyMode::Off,
@@ -70,12 +64,12 @@ fn client(
                 replies.simple("OK");
             }
         }
-        Some("pause") => pause(kv, now, request, replies)?,
-        Some("unpause") => {
+        "pause" => pause(kv, now, request, replies)?,
+        "unpause" => {
             kv.unpause(now);
             replies.simple("OK");
         }
-        Some("unblock") => {
+        "unblock" => {
             let error = match () {
                 () if request.len() == 3 || request.is(3, "timeout") => None,
                 () if request.is(3, "error") => Some("UNBLOCKED client unblocked via CLIENT UNBLOCK"),
@@ -86,13 +80,13 @@ fn client(
             let unblocked = target.is_some_and(|target| kv.unblock(target, error));
             replies.integer(i64::from(unblocked));
         }
-        Some("no-evict") => {
+        "no-evict" => {
             kv.session(conn).no_evict = on_or_off(request)?;
             replies.simple("OK");
         }
-        Some("getredir") => replies.integer(-1),
+        "getredir" => replies.integer(-1),
         // There is no client-side caching here, so it is off.
-        Some("trackinginfo") => {
+        "trackinginfo" => {
             replies.map(3);
             replies.bulk(b"flags");
             replies.set(1);
@@ -102,7 +96,7 @@ fn client(
             replies.bulk(b"prefixes");
             replies.array(0);
         }
-        Some("help") => super::reply_help(
+        "help" => super::reply_help(
             replies,
             "CLIENT",
             &[
@@ -117,7 +111,7 @@ fn client(
                 ("UNBLOCK <clientid> [TIMEOUT|ERROR]", "Unblock the specified blocked client."),
             ],
         ),
-        _ => return Err(super::subcommand_error(row, request)),
+        name => unreachable!("{name} is in the table and not here"),
     }
     Ok(Flow::Continue)
 }
@@ -184,7 +178,7 @@ fn list(kv: &mut Kv, now: Now, request: &Request<'_>, replies: &mut Replies) -> 
     Ok(())
 }
 
-fn kill(kv: &mut Kv, conn: ConnId, request: &Request<'_>, replies: &mut Replies) -> Result<Flow, CommandError> {
+fn kill(kv: &mut Kv, conn: ConnId, request: &Request<'_>, replies: &mut Replies) -> Outcome {
     if request.len() == 3 {
         let address = request.arg(2);
         let target = kv
@@ -291,10 +285,9 @@ fn describe(session: &Session, now: Now) -> String {
 const OWN: Flags = Flags::NOSCRIPT.and(Flags::LOADING).and(Flags::STALE);
 const OTHERS: Flags = OWN.and(Flags::ADMIN);
 
-/// The family.
-#[rustfmt::skip]
-pub static COMMANDS: &[Command] = &[
-    Command { name: "client", arity: -2, flags: Flags::NONE, keys: Keys::None, group: "connection", handler: Handler::Server(client), subcommands: &[
+/// The family: one command, and what may be asked of it.
+pub static COMMANDS: &[Command] = &[Command {
+    subcommands: &[
         Subcommand { name: "getname", arity: 2, flags: OWN },
         Subcommand { name: "getredir", arity: 2, flags: OWN },
         Subcommand { name: "help", arity: 2, flags: Flags::LOADING.and(Flags::STALE) },
@@ -309,5 +302,6 @@ pub static COMMANDS: &[Command] = &[
         Subcommand { name: "trackinginfo", arity: 2, flags: OWN },
         Subcommand { name: "unblock", arity: -3, flags: OTHERS },
         Subcommand { name: "unpause", arity: 2, flags: OTHERS },
-    ] },
-];
+    ],
+    ..super::on_server("connection", "client", -2, Flags::NONE, client)
+}];

@@ -1,25 +1,21 @@
 //! Commands on the connection itself: greeting, password, selecting a protocol, saying goodbye.
 
 use common::resp::server::{ConnId, Flow, Now};
-use common::resp::table::{Flags, Keys};
+use common::resp::table::Flags;
 use common::resp::{Protocol, Replies, Request};
 
 use crate::protocol::args;
-use crate::protocol::context::{Command, Handler};
+use crate::protocol::context::{Command, ServerHandler};
 use crate::protocol::error::CommandError;
 use crate::protocol::service::Kv;
 use crate::protocol::session::ReplyMode;
 
+type Outcome = Result<Flow, CommandError>;
+
 /// The version whose answers these are: clients choose what they send by it.
 pub const REDIS_VERSION: &str = "7.0.15";
 
-fn ping(
-    kv: &mut Kv,
-    _now: Now,
-    conn: ConnId,
-    request: &Request<'_>,
-    replies: &mut Replies,
-) -> Result<Flow, CommandError> {
+fn ping(kv: &mut Kv, _now: Now, conn: ConnId, request: &Request<'_>, replies: &mut Replies) -> Outcome {
     if request.len() > 2 {
         return Err(CommandError::arity("ping"));
     }
@@ -37,35 +33,17 @@ fn ping(
     Ok(Flow::Continue)
 }
 
-fn echo(
-    _kv: &mut Kv,
-    _now: Now,
-    _conn: ConnId,
-    request: &Request<'_>,
-    replies: &mut Replies,
-) -> Result<Flow, CommandError> {
+fn echo(_kv: &mut Kv, _now: Now, _conn: ConnId, request: &Request<'_>, replies: &mut Replies) -> Outcome {
     replies.bulk(request.arg(1));
     Ok(Flow::Continue)
 }
 
-fn quit(
-    _kv: &mut Kv,
-    _now: Now,
-    _conn: ConnId,
-    _request: &Request<'_>,
-    replies: &mut Replies,
-) -> Result<Flow, CommandError> {
+fn quit(_kv: &mut Kv, _now: Now, _conn: ConnId, _request: &Request<'_>, replies: &mut Replies) -> Outcome {
     replies.simple("OK");
     Ok(Flow::Close)
 }
 
-fn reset(
-    kv: &mut Kv,
-    now: Now,
-    conn: ConnId,
-    _request: &Request<'_>,
-    replies: &mut Replies,
-) -> Result<Flow, CommandError> {
+fn reset(kv: &mut Kv, now: Now, conn: ConnId, _request: &Request<'_>, replies: &mut Replies) -> Outcome {
     super::transactions::discard_all(kv, conn);
     super::pubsub::leave_all(kv, conn);
     let authenticated = kv.config.requirepass.is_empty();
@@ -84,13 +62,7 @@ fn reset(
     Ok(Flow::Continue)
 }
 
-fn auth(
-    kv: &mut Kv,
-    _now: Now,
-    conn: ConnId,
-    request: &Request<'_>,
-    replies: &mut Replies,
-) -> Result<Flow, CommandError> {
+fn auth(kv: &mut Kv, _now: Now, conn: ConnId, request: &Request<'_>, replies: &mut Replies) -> Outcome {
     if request.len() > 3 {
         return Err(CommandError::Syntax);
     }
@@ -125,13 +97,7 @@ fn equal_in_constant_time(expected: &[u8], given: &[u8]) -> bool {
     difference == 0
 }
 
-fn hello(
-    kv: &mut Kv,
-    _now: Now,
-    conn: ConnId,
-    request: &Request<'_>,
-    replies: &mut Replies,
-) -> Result<Flow, CommandError> {
+fn hello(kv: &mut Kv, _now: Now, conn: ConnId, request: &Request<'_>, replies: &mut Replies) -> Outcome {
     let mut protocol = kv.session(conn).protocol;
     let mut next = 1;
     if let Some(version) = request.get(1) {
@@ -185,16 +151,19 @@ fn hello(
     Ok(Flow::Continue)
 }
 
+const fn row(name: &'static str, arity: i32, flags: Flags, handler: ServerHandler) -> Command {
+    super::on_server("connection", name, arity, flags, handler)
+}
+
 const ANYTIME: Flags =
     Flags::NOSCRIPT.and(Flags::LOADING).and(Flags::STALE).and(Flags::FAST).and(Flags::NO_AUTH).and(Flags::ALLOW_BUSY);
 
-/// The family.
-#[rustfmt::skip]
+/// The family's rows.
 pub static COMMANDS: &[Command] = &[
-    Command { name: "auth", arity: -2, flags: ANYTIME, keys: Keys::None, group: "connection", handler: Handler::Server(auth), subcommands: &[] },
-    Command { name: "echo", arity: 2, flags: Flags::LOADING.and(Flags::STALE).and(Flags::FAST), keys: Keys::None, group: "connection", handler: Handler::Server(echo), subcommands: &[] },
-    Command { name: "hello", arity: -1, flags: ANYTIME, keys: Keys::None, group: "connection", handler: Handler::Server(hello), subcommands: &[] },
-    Command { name: "ping", arity: -1, flags: Flags::FAST, keys: Keys::None, group: "connection", handler: Handler::Server(ping), subcommands: &[] },
-    Command { name: "quit", arity: -1, flags: ANYTIME, keys: Keys::None, group: "connection", handler: Handler::Server(quit), subcommands: &[] },
-    Command { name: "reset", arity: 1, flags: ANYTIME, keys: Keys::None, group: "connection", handler: Handler::Server(reset), subcommands: &[] },
+    row("auth", -2, ANYTIME, auth),
+    row("echo", 2, Flags::LOADING.and(Flags::STALE).and(Flags::FAST), echo),
+    row("hello", -1, ANYTIME, hello),
+    row("ping", -1, Flags::FAST, ping),
+    row("quit", -1, ANYTIME, quit),
+    row("reset", 1, ANYTIME, reset),
 ];

@@ -3,13 +3,14 @@
 //! That step is why they exist: two clients that read a counter, add one and write it back lose one of the two increments
 //! (DDIA ch. 7, "Preventing Lost Updates", on atomic write operations). A counter keeps its deadline.
 
-use super::super::args;
-use super::super::context::{Command, Context, Handler};
-use super::super::error::CommandError;
-use super::decimal;
-use crate::engine::keyspace::Ttl;
 use common::resp::Request;
 use common::resp::table::{Flags, Keys};
+
+use crate::engine::keyspace::Ttl;
+use crate::protocol::args;
+use crate::protocol::context::{Command, Context, DataHandler};
+use crate::protocol::error::CommandError;
+use crate::protocol::long_double;
 
 fn incr(cx: &mut Context<'_>, request: &Request<'_>) -> Result<(), CommandError> {
     add(cx, request.arg(1), 1)
@@ -31,7 +32,7 @@ fn decrby(cx: &mut Context<'_>, request: &Request<'_>) -> Result<(), CommandErro
 
 fn incrbyfloat(cx: &mut Context<'_>, request: &Request<'_>) -> Result<(), CommandError> {
     let (key, increment) = (request.arg(1), request.arg(2));
-    let sum = decimal::add(cx.db.get_str(key)?.unwrap_or(b"0"), increment)?;
+    let sum = long_double::add(cx.db.get_str(key)?.unwrap_or(b"0"), increment)?;
     let sum = sum.as_bytes();
     cx.db.set_str(key, sum, Ttl::Keep);
     // The log holds the sum: how a fraction is rounded must not matter to a replay by another build.
@@ -49,14 +50,18 @@ fn add(cx: &mut Context<'_>, key: &[u8], increment: i64) -> Result<(), CommandEr
     Ok(())
 }
 
+const fn row(name: &'static str, arity: i32, flags: Flags, keys: Keys, handler: DataHandler) -> Command {
+    super::on_data("string", name, arity, flags, keys, handler)
+}
+
 const GROW_FAST: Flags = Flags::WRITE.and(Flags::DENYOOM).and(Flags::FAST);
+const ONE: Keys = Keys::FIRST;
 
 /// The family's rows.
-#[rustfmt::skip]
 pub static COMMANDS: &[Command] = &[
-    Command { name: "incr", arity: 2, flags: GROW_FAST, keys: Keys::FIRST, group: "string", handler: Handler::Data(incr), subcommands: &[] },
-    Command { name: "decr", arity: 2, flags: GROW_FAST, keys: Keys::FIRST, group: "string", handler: Handler::Data(decr), subcommands: &[] },
-    Command { name: "incrby", arity: 3, flags: GROW_FAST, keys: Keys::FIRST, group: "string", handler: Handler::Data(incrby), subcommands: &[] },
-    Command { name: "decrby", arity: 3, flags: GROW_FAST, keys: Keys::FIRST, group: "string", handler: Handler::Data(decrby), subcommands: &[] },
-    Command { name: "incrbyfloat", arity: 3, flags: GROW_FAST, keys: Keys::FIRST, group: "string", handler: Handler::Data(incrbyfloat), subcommands: &[] },
+    row("incr", 2, GROW_FAST, ONE, incr),
+    row("decr", 2, GROW_FAST, ONE, decr),
+    row("incrby", 3, GROW_FAST, ONE, incrby),
+    row("decrby", 3, GROW_FAST, ONE, decrby),
+    row("incrbyfloat", 3, GROW_FAST, ONE, incrbyfloat),
 ];

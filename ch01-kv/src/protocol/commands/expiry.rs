@@ -2,12 +2,13 @@
 //!
 //! The log is told points in time alone. "In ten seconds", replayed an hour later, would bring a dead key back to life.
 
-use super::super::args::{self, ExpiryForm};
-use super::super::context::{Command, Context, Handler};
-use super::super::error::CommandError;
-use crate::engine::types::UnixMillis;
 use common::resp::Request;
 use common::resp::table::{Flags, Keys};
+
+use crate::engine::types::UnixMillis;
+use crate::protocol::args::{self, ExpiryForm};
+use crate::protocol::context::{Command, Context, DataHandler};
+use crate::protocol::error::CommandError;
 
 /// Under which conditions `EXPIRE` sets the deadline.
 #[derive(Debug, Default)]
@@ -147,19 +148,23 @@ impl Conditions {
     }
 }
 
+const fn row(name: &'static str, arity: i32, flags: Flags, keys: Keys, handler: DataHandler) -> Command {
+    super::on_data("generic", name, arity, flags, keys, handler)
+}
+
 const READ_FAST: Flags = Flags::READONLY.and(Flags::FAST);
 const WRITE_FAST: Flags = Flags::WRITE.and(Flags::FAST);
+const ONE: Keys = Keys::FIRST;
 
 /// The family's rows.
-#[rustfmt::skip]
 pub static COMMANDS: &[Command] = &[
-    Command { name: "expire", arity: -3, flags: WRITE_FAST, keys: Keys::FIRST, group: "generic", handler: Handler::Data(expire), subcommands: &[] },
-    Command { name: "pexpire", arity: -3, flags: WRITE_FAST, keys: Keys::FIRST, group: "generic", handler: Handler::Data(pexpire), subcommands: &[] },
-    Command { name: "expireat", arity: -3, flags: WRITE_FAST, keys: Keys::FIRST, group: "generic", handler: Handler::Data(expireat), subcommands: &[] },
-    Command { name: "pexpireat", arity: -3, flags: WRITE_FAST, keys: Keys::FIRST, group: "generic", handler: Handler::Data(pexpireat), subcommands: &[] },
-    Command { name: "ttl", arity: 2, flags: READ_FAST, keys: Keys::FIRST, group: "generic", handler: Handler::Data(ttl), subcommands: &[] },
-    Command { name: "pttl", arity: 2, flags: READ_FAST, keys: Keys::FIRST, group: "generic", handler: Handler::Data(pttl), subcommands: &[] },
-    Command { name: "expiretime", arity: 2, flags: READ_FAST, keys: Keys::FIRST, group: "generic", handler: Handler::Data(expiretime), subcommands: &[] },
-    Command { name: "pexpiretime", arity: 2, flags: READ_FAST, keys: Keys::FIRST, group: "generic", handler: Handler::Data(pexpiretime), subcommands: &[] },
-    Command { name: "persist", arity: 2, flags: WRITE_FAST, keys: Keys::FIRST, group: "generic", handler: Handler::Data(persist), subcommands: &[] },
+    row("expire", -3, WRITE_FAST, ONE, expire),
+    row("pexpire", -3, WRITE_FAST, ONE, pexpire),
+    row("expireat", -3, WRITE_FAST, ONE, expireat),
+    row("pexpireat", -3, WRITE_FAST, ONE, pexpireat),
+    row("ttl", 2, READ_FAST, ONE, ttl),
+    row("pttl", 2, READ_FAST, ONE, pttl),
+    row("expiretime", 2, READ_FAST, ONE, expiretime),
+    row("pexpiretime", 2, READ_FAST, ONE, pexpiretime),
+    row("persist", 2, WRITE_FAST, ONE, persist),
 ];

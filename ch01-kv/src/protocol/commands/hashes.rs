@@ -1,14 +1,14 @@
 //! Commands on hashes.
 
-use common::resp::Request;
 use common::resp::table::{Flags, Keys};
+use common::resp::{Replies, Request};
 
-use super::decimal::LongDouble;
 use super::shared;
-use crate::engine::value::Hash;
 use crate::protocol::args;
-use crate::protocol::context::{Command, Context, Handler};
+use crate::protocol::context::{Command, Context, DataHandler};
 use crate::protocol::error::CommandError;
+use crate::protocol::long_double::LongDouble;
+use crate::values::Hash;
 
 fn set_fields(cx: &mut Context<'_>, request: &Request<'_>) -> Result<usize, CommandError> {
     if !request.len().is_multiple_of(2) {
@@ -160,7 +160,6 @@ fn hrandfield(cx: &mut Context<'_>, request: &Request<'_>) -> Result<(), Command
     if let Some(count) = count.filter(|_| with_values) {
         shared::check_pair_count(count)?;
     }
-    let resp3 = cx.is_resp3();
     let hash = cx.db.read::<Hash>(request.arg(1))?;
     let Some(count) = count else {
         match hash.and_then(|hash| hash.at(cx.random.below(hash.len()))) {
@@ -173,40 +172,36 @@ fn hrandfield(cx: &mut Context<'_>, request: &Request<'_>) -> Result<(), Command
         cx.replies.array(0);
         return Ok(());
     };
-    let bytes_at = |index| hash.at(index).map_or(0, |(field, value)| field.len() + value.len());
-    let drawn = shared::draw(cx.random, hash.len(), count, bytes_at)?;
-    cx.replies.array(if with_values && !resp3 { 2 * drawn.len() } else { drawn.len() });
-    for (field, value) in drawn.into_iter().filter_map(|index| hash.at(index)) {
-        if with_values && resp3 {
-            cx.replies.array(2);
-        }
-        cx.replies.bulk(field);
-        if with_values {
-            cx.replies.bulk(value);
-        }
-    }
+    let at = |place| hash.at(place).expect("the place is below the length");
+    let bytes_at = |place| at(place).0.len() + at(place).1.len();
+    let places = shared::draw(cx.random, hash.len(), count, bytes_at)?;
+    shared::reply_pairs(cx.replies, places.into_iter().map(at), with_values, Replies::bulk);
     Ok(())
+}
+
+const fn row(name: &'static str, arity: i32, flags: Flags, keys: Keys, handler: DataHandler) -> Command {
+    super::on_data("hash", name, arity, flags, keys, handler)
 }
 
 const WRITE: Flags = Flags::WRITE.and(Flags::DENYOOM).and(Flags::FAST);
 const READ: Flags = Flags::READONLY.and(Flags::FAST);
+const ONE: Keys = Keys::FIRST;
 
-/// The family.
-#[rustfmt::skip]
+/// The family's rows.
 pub static COMMANDS: &[Command] = &[
-    Command { name: "hdel", arity: -3, flags: Flags::WRITE.and(Flags::FAST), keys: Keys::FIRST, group: "hash", handler: Handler::Data(hdel), subcommands: &[] },
-    Command { name: "hexists", arity: 3, flags: READ, keys: Keys::FIRST, group: "hash", handler: Handler::Data(hexists), subcommands: &[] },
-    Command { name: "hget", arity: 3, flags: READ, keys: Keys::FIRST, group: "hash", handler: Handler::Data(hget), subcommands: &[] },
-    Command { name: "hgetall", arity: 2, flags: Flags::READONLY, keys: Keys::FIRST, group: "hash", handler: Handler::Data(hgetall), subcommands: &[] },
-    Command { name: "hincrby", arity: 4, flags: WRITE, keys: Keys::FIRST, group: "hash", handler: Handler::Data(hincrby), subcommands: &[] },
-    Command { name: "hincrbyfloat", arity: 4, flags: WRITE, keys: Keys::FIRST, group: "hash", handler: Handler::Data(hincrbyfloat), subcommands: &[] },
-    Command { name: "hkeys", arity: 2, flags: Flags::READONLY, keys: Keys::FIRST, group: "hash", handler: Handler::Data(hkeys), subcommands: &[] },
-    Command { name: "hlen", arity: 2, flags: READ, keys: Keys::FIRST, group: "hash", handler: Handler::Data(hlen), subcommands: &[] },
-    Command { name: "hmget", arity: -3, flags: READ, keys: Keys::FIRST, group: "hash", handler: Handler::Data(hmget), subcommands: &[] },
-    Command { name: "hmset", arity: -4, flags: WRITE, keys: Keys::FIRST, group: "hash", handler: Handler::Data(hmset), subcommands: &[] },
-    Command { name: "hrandfield", arity: -2, flags: Flags::READONLY, keys: Keys::FIRST, group: "hash", handler: Handler::Data(hrandfield), subcommands: &[] },
-    Command { name: "hset", arity: -4, flags: WRITE, keys: Keys::FIRST, group: "hash", handler: Handler::Data(hset), subcommands: &[] },
-    Command { name: "hsetnx", arity: 4, flags: WRITE, keys: Keys::FIRST, group: "hash", handler: Handler::Data(hsetnx), subcommands: &[] },
-    Command { name: "hstrlen", arity: 3, flags: READ, keys: Keys::FIRST, group: "hash", handler: Handler::Data(hstrlen), subcommands: &[] },
-    Command { name: "hvals", arity: 2, flags: Flags::READONLY, keys: Keys::FIRST, group: "hash", handler: Handler::Data(hvals), subcommands: &[] },
+    row("hdel", -3, Flags::WRITE.and(Flags::FAST), ONE, hdel),
+    row("hexists", 3, READ, ONE, hexists),
+    row("hget", 3, READ, ONE, hget),
+    row("hgetall", 2, Flags::READONLY, ONE, hgetall),
+    row("hincrby", 4, WRITE, ONE, hincrby),
+    row("hincrbyfloat", 4, WRITE, ONE, hincrbyfloat),
+    row("hkeys", 2, Flags::READONLY, ONE, hkeys),
+    row("hlen", 2, READ, ONE, hlen),
+    row("hmget", -3, READ, ONE, hmget),
+    row("hmset", -4, WRITE, ONE, hmset),
+    row("hrandfield", -2, Flags::READONLY, ONE, hrandfield),
+    row("hset", -4, WRITE, ONE, hset),
+    row("hsetnx", 4, WRITE, ONE, hsetnx),
+    row("hstrlen", 3, READ, ONE, hstrlen),
+    row("hvals", 2, Flags::READONLY, ONE, hvals),
 ];

@@ -4,9 +4,9 @@ use common::resp::server::{ConnId, Flow, Now};
 use common::resp::table::{Flags, Keys, Subcommand};
 use common::resp::{OwnedRequest, Replies, Request};
 
-use super::glob;
 use crate::protocol::context::Command;
 use crate::protocol::error::CommandError;
+use crate::protocol::glob;
 use crate::protocol::service::Kv;
 
 type Outcome = Result<Flow, CommandError>;

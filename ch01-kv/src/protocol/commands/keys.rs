@@ -3,13 +3,13 @@
 use common::resp::Request;
 use common::resp::table::{Flags, Keys, Subcommand};
 
-use super::glob;
 use crate::engine::entry::Entry;
 use crate::engine::eviction::CLOCK_UNIT_MS;
 use crate::engine::expiry;
-use crate::engine::value::ValueRef;
-use crate::protocol::context::{Command, Context, Handler};
+use crate::protocol::context::{Command, Context, DataHandler};
 use crate::protocol::error::CommandError;
+use crate::protocol::glob;
+use crate::values::ValueRef;
 
 /// How often a random key is drawn anew because its deadline has passed.
 const DRAWS: usize = 100;
@@ -42,7 +42,7 @@ fn touch(cx: &mut Context<'_>, request: &Request<'_>) -> Result<(), CommandError
 }
 
 fn type_(cx: &mut Context<'_>, request: &Request<'_>) -> Result<(), CommandError> {
-    cx.replies.simple(cx.db.kind(request.arg(1)).map_or("none", crate::engine::value::Kind::name));
+    cx.replies.simple(cx.db.kind(request.arg(1)).map_or("none", crate::values::Kind::name));
     Ok(())
 }
 
@@ -102,10 +102,8 @@ fn randomkey(cx: &mut Context<'_>, _request: &Request<'_>) -> Result<(), Command
 }
 
 fn object(cx: &mut Context<'_>, request: &Request<'_>) -> Result<(), CommandError> {
-    let row = row("object");
-    let known = super::subcommand(row, request);
-    let Some(known) = known else { return Err(super::subcommand_error(row, request)) };
-    if known.name == "help" {
+    let chosen = super::chosen(COMMANDS, request)?;
+    if chosen == "help" {
         super::reply_help(
             cx.replies,
             "OBJECT",
@@ -131,7 +129,7 @@ fn object(cx: &mut Context<'_>, request: &Request<'_>) -> Result<(), CommandErro
         cx.replies.null();
         return Ok(());
     };
-    match known.name {
+    match chosen {
         "encoding" => cx.replies.bulk(encoding(entry).as_bytes()),
         "refcount" => cx.replies.integer(refcount(entry)),
         "idletime" => {
@@ -180,10 +178,8 @@ fn is_intset(value: ValueRef<'_>) -> bool {
 }
 
 fn memory(cx: &mut Context<'_>, request: &Request<'_>) -> Result<(), CommandError> {
-    let row = row("memory");
-    let known = super::subcommand(row, request);
-    match known.map(|known| known.name) {
-        Some("usage") => {
+    match super::chosen(COMMANDS, request)? {
+        "usage" => {
             let sampled = request.len() == 5 && request.is(3, "samples");
             if request.len() != 3 && !sampled {
                 return Err(CommandError::Syntax);
@@ -192,56 +188,57 @@ fn memory(cx: &mut Context<'_>, request: &Request<'_>) -> Result<(), CommandErro
                 Some(bytes) => cx.replies.integer(bytes as i64),
                 None => cx.replies.null(),
             }
-            Ok(())
         }
         // The allocator gives back what is free by itself.
-        Some("purge") => {
-            cx.replies.simple("OK");
-            Ok(())
-        }
-        Some(_) => {
-            super::reply_help(
-                cx.replies,
-                "MEMORY",
-                &[
-                    ("PURGE", "Do nothing: free memory is given back without being asked for."),
-                    ("USAGE <key> [SAMPLES <count>]", "Return memory in bytes used by <key> and its value."),
-                ],
-            );
-            Ok(())
-        }
-        None => Err(super::subcommand_error(row, request)),
+        "purge" => cx.replies.simple("OK"),
+        _ => super::reply_help(
+            cx.replies,
+            "MEMORY",
+            &[
+                ("PURGE", "Do nothing: free memory is given back without being asked for."),
+                ("USAGE <key> [SAMPLES <count>]", "Return memory in bytes used by <key> and its value."),
+            ],
+        ),
     }
+    Ok(())
 }
 
-fn row(name: &str) -> &'static Command {
-    COMMANDS.iter().find(|command| command.name == name).expect("the family has the command")
+const fn row(name: &'static str, arity: i32, flags: Flags, keys: Keys, handler: DataHandler) -> Command {
+    super::on_data("generic", name, arity, flags, keys, handler)
 }
 
 const READ: Flags = Flags::READONLY.and(Flags::FAST);
+const ONE: Keys = Keys::FIRST;
+const SECOND: Keys = Keys::Range { first: 2, last: 2, step: 1 };
 
-/// The family.
-#[rustfmt::skip]
+/// The family's rows.
 pub static COMMANDS: &[Command] = &[
-    Command { name: "del", arity: -2, flags: Flags::WRITE, keys: Keys::ALL, group: "generic", handler: Handler::Data(del), subcommands: &[] },
-    Command { name: "exists", arity: -2, flags: READ, keys: Keys::ALL, group: "generic", handler: Handler::Data(exists), subcommands: &[] },
-    Command { name: "keys", arity: 2, flags: Flags::READONLY, keys: Keys::None, group: "generic", handler: Handler::Data(keys), subcommands: &[] },
-    Command { name: "memory", arity: -2, flags: Flags::NONE, keys: Keys::Range { first: 2, last: 2, step: 1 }, group: "server", handler: Handler::Data(memory), subcommands: &[
-        Subcommand { name: "help", arity: 2, flags: Flags::LOADING.and(Flags::STALE) },
-        Subcommand { name: "purge", arity: 2, flags: Flags::NONE },
-        Subcommand { name: "usage", arity: -3, flags: Flags::READONLY },
-    ] },
-    Command { name: "object", arity: -2, flags: Flags::NONE, keys: Keys::Range { first: 2, last: 2, step: 1 }, group: "generic", handler: Handler::Data(object), subcommands: &[
-        Subcommand { name: "encoding", arity: 3, flags: Flags::READONLY },
-        Subcommand { name: "freq", arity: 3, flags: Flags::READONLY },
-        Subcommand { name: "help", arity: 2, flags: Flags::LOADING.and(Flags::STALE) },
-        Subcommand { name: "idletime", arity: 3, flags: Flags::READONLY },
-        Subcommand { name: "refcount", arity: 3, flags: Flags::READONLY },
-    ] },
-    Command { name: "randomkey", arity: 1, flags: Flags::READONLY, keys: Keys::None, group: "generic", handler: Handler::Data(randomkey), subcommands: &[] },
-    Command { name: "rename", arity: 3, flags: Flags::WRITE, keys: Keys::FIRST_TWO, group: "generic", handler: Handler::Data(rename), subcommands: &[] },
-    Command { name: "renamenx", arity: 3, flags: Flags::WRITE.and(Flags::FAST), keys: Keys::FIRST_TWO, group: "generic", handler: Handler::Data(renamenx), subcommands: &[] },
-    Command { name: "touch", arity: -2, flags: READ, keys: Keys::ALL, group: "generic", handler: Handler::Data(touch), subcommands: &[] },
-    Command { name: "type", arity: 2, flags: READ, keys: Keys::FIRST, group: "generic", handler: Handler::Data(type_), subcommands: &[] },
-    Command { name: "unlink", arity: -2, flags: Flags::WRITE.and(Flags::FAST), keys: Keys::ALL, group: "generic", handler: Handler::Data(del), subcommands: &[] },
+    row("del", -2, Flags::WRITE, Keys::ALL, del),
+    row("exists", -2, READ, Keys::ALL, exists),
+    row("keys", 2, Flags::READONLY, Keys::None, keys),
+    Command {
+        group: "server",
+        subcommands: &[
+            Subcommand { name: "help", arity: 2, flags: Flags::LOADING.and(Flags::STALE) },
+            Subcommand { name: "purge", arity: 2, flags: Flags::NONE },
+            Subcommand { name: "usage", arity: -3, flags: Flags::READONLY },
+        ],
+        ..row("memory", -2, Flags::NONE, SECOND, memory)
+    },
+    Command {
+        subcommands: &[
+            Subcommand { name: "encoding", arity: 3, flags: Flags::READONLY },
+            Subcommand { name: "freq", arity: 3, flags: Flags::READONLY },
+            Subcommand { name: "help", arity: 2, flags: Flags::LOADING.and(Flags::STALE) },
+            Subcommand { name: "idletime", arity: 3, flags: Flags::READONLY },
+            Subcommand { name: "refcount", arity: 3, flags: Flags::READONLY },
+        ],
+        ..row("object", -2, Flags::NONE, SECOND, object)
+    },
+    row("randomkey", 1, Flags::READONLY, Keys::None, randomkey),
+    row("rename", 3, Flags::WRITE, Keys::FIRST_TWO, rename),
+    row("renamenx", 3, Flags::WRITE.and(Flags::FAST), Keys::FIRST_TWO, renamenx),
+    row("touch", -2, READ, Keys::ALL, touch),
+    row("type", 2, READ, ONE, type_),
+    row("unlink", -2, Flags::WRITE.and(Flags::FAST), Keys::ALL, del),
 ];

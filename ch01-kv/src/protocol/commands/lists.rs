@@ -3,12 +3,12 @@
 use common::resp::Request;
 use common::resp::table::{Flags, Keys};
 
-use super::super::args::integer;
-use super::super::context::{Command, Context, DataHandler, Handler};
-use super::super::error::CommandError;
 use super::shared::{self, PopRequest};
 use crate::engine::keyspace::Db;
-use crate::engine::value::{Kind, List, WrongType};
+use crate::protocol::args::integer;
+use crate::protocol::context::{Command, Context, DataHandler};
+use crate::protocol::error::CommandError;
+use crate::values::{Kind, List, WrongType};
 
 type Outcome = Result<(), CommandError>;
 
@@ -336,8 +336,9 @@ fn lmpop(cx: &mut Context<'_>, request: &Request<'_>) -> Outcome {
     Ok(())
 }
 
-const fn row(name: &'static str, arity: i32, flags: Flags, keys: Keys, handler: DataHandler) -> Command {
-    Command { name, arity, flags, keys, group: "list", handler: Handler::Data(handler), subcommands: &[] }
+/// A row of the family.
+pub(super) const fn row(name: &'static str, arity: i32, flags: Flags, keys: Keys, handler: DataHandler) -> Command {
+    super::on_data("list", name, arity, flags, keys, handler)
 }
 
 const READ: Flags = Flags::READONLY;

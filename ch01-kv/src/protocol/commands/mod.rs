@@ -6,7 +6,7 @@
 use common::resp::table::{Flags, Keys, Subcommand};
 use common::resp::{Replies, Request};
 
-use super::context::{Command, Handler, ServerHandler};
+use super::context::{Command, DataHandler, Handler, ServerHandler};
 use super::error::CommandError;
 
 pub mod blocking;
@@ -14,11 +14,8 @@ pub mod client;
 pub mod connection;
 pub mod counters;
 pub mod databases;
-pub mod decimal;
 pub mod expiry;
-pub mod glob;
 pub mod hashes;
-pub mod hexadecimal;
 pub mod introspection;
 pub mod keys;
 pub mod lists;
@@ -59,6 +56,18 @@ pub static FAMILIES: &[&[Command]] = &[
     server::COMMANDS,
     introspection::COMMANDS,
 ];
+
+/// The row of a command on data.
+pub const fn on_data(
+    group: &'static str,
+    name: &'static str,
+    arity: i32,
+    flags: Flags,
+    keys: Keys,
+    handler: DataHandler,
+) -> Command {
+    Command { name, arity, flags, keys, group, handler: Handler::Data(handler), subcommands: &[] }
+}
 
 /// The row of a command on the server or the connection that takes no keys.
 pub const fn on_server(

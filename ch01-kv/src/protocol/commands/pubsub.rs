@@ -4,9 +4,9 @@ use common::resp::server::{ConnId, Effect, Flow, Now};
 use common::resp::table::{Flags, Subcommand};
 use common::resp::{Replies, Request};
 
-use super::glob;
 use crate::protocol::context::{Command, ServerHandler};
 use crate::protocol::error::CommandError;
+use crate::protocol::glob;
 use crate::protocol::pubsub::Subject;
 use crate::protocol::service::Kv;
 use crate::protocol::session::ReplyMode;

@@ -6,13 +6,13 @@
 use common::resp::Request;
 use common::resp::table::{Flags, Keys};
 
-use super::glob;
+use super::on_data;
 use crate::engine::expiry;
-use crate::engine::value::{Hash, Set};
-use crate::engine::zset::ZSet;
 use crate::protocol::args;
-use crate::protocol::context::{Command, Context, Handler};
+use crate::protocol::context::{Command, Context};
 use crate::protocol::error::CommandError;
+use crate::protocol::glob;
+use crate::values::{Collection, Hash, Set, ZSet};
 
 /// How many elements a call shows, about, if it does not say.
 const COUNT: usize = 10;
@@ -96,46 +96,42 @@ fn scan(cx: &mut Context<'_>, request: &Request<'_>) -> Result<(), CommandError>
 }
 
 fn hscan(cx: &mut Context<'_>, request: &Request<'_>) -> Result<(), CommandError> {
-    // What the options say matters only where there is something to show; whether the cursor is one, always.
-    cursor(request.arg(2))?;
-    let (mut found, mut next) = (Vec::new(), 0);
-    if let Some(hash) = cx.db.read::<Hash>(request.arg(1))? {
-        let options = Options::parse(request, 2, false)?;
-        let (indexes, rest) = options.indexes(hash.len());
-        next = rest;
-        for (field, value) in indexes.filter_map(|index| hash.at(index)).filter(|(field, _)| options.shows(field)) {
+    scan_collection::<Hash>(cx, request, Hash::len, |hash, index, options, found| {
+        if let Some((field, value)) = hash.at(index).filter(|(field, _)| options.shows(field)) {
             found.extend([Box::from(field), Box::from(value)]);
         }
-    }
-    reply(cx, next, &found);
-    Ok(())
+    })
 }
 
 fn sscan(cx: &mut Context<'_>, request: &Request<'_>) -> Result<(), CommandError> {
-    // What the options say matters only where there is something to show; whether the cursor is one, always.
-    cursor(request.arg(2))?;
-    let (mut found, mut next) = (Vec::new(), 0);
-    if let Some(set) = cx.db.read::<Set>(request.arg(1))? {
-        let options = Options::parse(request, 2, false)?;
-        let (indexes, rest) = options.indexes(set.len());
-        next = rest;
-        found.extend(indexes.filter_map(|index| set.at(index)).filter(|member| options.shows(member)).map(Box::from));
-    }
-    reply(cx, next, &found);
-    Ok(())
+    scan_collection::<Set>(cx, request, Set::len, |set, index, options, found| {
+        found.extend(set.at(index).filter(|member| options.shows(member)).map(Box::from));
+    })
 }
 
 fn zscan(cx: &mut Context<'_>, request: &Request<'_>) -> Result<(), CommandError> {
-    // What the options say matters only where there is something to show; whether the cursor is one, always.
-    cursor(request.arg(2))?;
-    let (mut found, mut next): (Vec<Box<[u8]>>, usize) = (Vec::new(), 0);
-    if let Some(zset) = cx.db.read::<ZSet>(request.arg(1))? {
-        let options = Options::parse(request, 2, false)?;
-        let (indexes, rest) = options.indexes(zset.len());
-        next = rest;
-        for (member, score) in indexes.filter_map(|index| zset.at(index)).filter(|(member, _)| options.shows(member)) {
+    scan_collection::<ZSet>(cx, request, ZSet::len, |zset, index, options, found| {
+        if let Some((member, score)) = zset.at(index).filter(|(member, _)| options.shows(member)) {
             found.extend([Box::from(member), Box::from(common::resp::format_double(score).as_str().as_bytes())]);
         }
+    })
+}
+
+/// Answers a scan of a collection; `show` adds to what was found what the collection has at an index, if the options let it.
+fn scan_collection<C: Collection>(
+    cx: &mut Context<'_>,
+    request: &Request<'_>,
+    len: impl Fn(&C) -> usize,
+    show: impl Fn(&C, usize, &Options<'_>, &mut Vec<Box<[u8]>>),
+) -> Result<(), CommandError> {
+    // What the options say matters only where there is something to show; whether the cursor is one, always.
+    cursor(request.arg(2))?;
+    let (mut found, mut next) = (Vec::new(), 0);
+    if let Some(collection) = cx.db.read::<C>(request.arg(1))? {
+        let options = Options::parse(request, 2, false)?;
+        let (indexes, rest) = options.indexes(len(collection));
+        next = rest;
+        indexes.for_each(|index| show(collection, index, &options, &mut found));
     }
     reply(cx, next, &found);
     Ok(())
@@ -148,11 +144,10 @@ fn reply(cx: &mut Context<'_>, next: usize, found: &[Box<[u8]>]) {
     found.iter().for_each(|element| cx.replies.bulk(element));
 }
 
-/// The family.
-#[rustfmt::skip]
+/// The rows of all families that can be scanned.
 pub static COMMANDS: &[Command] = &[
-    Command { name: "hscan", arity: -3, flags: Flags::READONLY, keys: Keys::FIRST, group: "hash", handler: Handler::Data(hscan), subcommands: &[] },
-    Command { name: "scan", arity: -2, flags: Flags::READONLY, keys: Keys::None, group: "generic", handler: Handler::Data(scan), subcommands: &[] },
-    Command { name: "sscan", arity: -3, flags: Flags::READONLY, keys: Keys::FIRST, group: "set", handler: Handler::Data(sscan), subcommands: &[] },
-    Command { name: "zscan", arity: -3, flags: Flags::READONLY, keys: Keys::FIRST, group: "sorted-set", handler: Handler::Data(zscan), subcommands: &[] },
+    on_data("hash", "hscan", -3, Flags::READONLY, Keys::FIRST, hscan),
+    on_data("generic", "scan", -2, Flags::READONLY, Keys::None, scan),
+    on_data("set", "sscan", -3, Flags::READONLY, Keys::FIRST, sscan),
+    on_data("sorted-set", "zscan", -3, Flags::READONLY, Keys::FIRST, zscan),
 ];

@@ -8,11 +8,11 @@ use common::resp::{Replies, Request};
 
 use indexmap::IndexMap;
 
-use super::glob;
 use crate::protocol::args;
 use crate::protocol::config::{Config, SetError};
 use crate::protocol::context::{Command, ServerHandler};
 use crate::protocol::error::CommandError;
+use crate::protocol::glob;
 use crate::protocol::info;
 use crate::protocol::service::Kv;
 

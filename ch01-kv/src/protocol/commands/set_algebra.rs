@@ -4,12 +4,13 @@ use common::resp::Request;
 use common::resp::table::{Flags, Keys};
 use indexmap::IndexSet;
 
-use super::super::context::{Command, Context, DataHandler, Handler};
-use super::super::error::CommandError;
+use super::sets::row;
 use super::shared;
 use crate::engine::entry::Entry;
 use crate::engine::keyspace::Db;
-use crate::engine::value::{Set, Value, ValueRef};
+use crate::protocol::context::{Command, Context};
+use crate::protocol::error::CommandError;
+use crate::values::{Set, ValueRef};
 
 type Outcome = Result<(), CommandError>;
 
@@ -79,14 +80,7 @@ fn store(cx: &mut Context<'_>, request: &Request<'_>, operation: Operation) -> O
     for member in combine(cx.db, request.args(2), operation, usize::MAX) {
         result.insert(member);
     }
-    let len = result.len();
-    if len > 0 {
-        cx.db.put(destination, Value::Set(result), None);
-        cx.changed(1);
-    } else if cx.db.remove(destination) {
-        cx.changed(1);
-    }
-    cx.replies.integer(len as i64);
+    shared::store(cx, destination, result.len(), result);
     Ok(())
 }
 
@@ -110,10 +104,6 @@ fn sintercard(cx: &mut Context<'_>, request: &Request<'_>) -> Outcome {
     let count = combine(cx.db, keys, Operation::Intersection, limit).len();
     cx.replies.integer(count as i64);
     Ok(())
-}
-
-const fn row(name: &'static str, arity: i32, flags: Flags, keys: Keys, handler: DataHandler) -> Command {
-    Command { name, arity, flags, keys, group: "set", handler: Handler::Data(handler), subcommands: &[] }
 }
 
 const READ: Flags = Flags::READONLY;

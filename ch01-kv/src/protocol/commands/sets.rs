@@ -3,10 +3,10 @@
 use common::resp::Request;
 use common::resp::table::{Flags, Keys};
 
-use super::super::context::{Command, Context, DataHandler, Handler};
-use super::super::error::CommandError;
 use super::shared;
-use crate::engine::value::{Kind, Set, WrongType};
+use crate::protocol::context::{Command, Context, DataHandler};
+use crate::protocol::error::CommandError;
+use crate::values::{Kind, Set, WrongType};
 
 /// How many bytes of members one request in the log names at most, give or take a member: a large one would have to be
 /// held whole when the log is read.
@@ -171,8 +171,9 @@ fn smove(cx: &mut Context<'_>, request: &Request<'_>) -> Outcome {
     Ok(())
 }
 
-const fn row(name: &'static str, arity: i32, flags: Flags, keys: Keys, handler: DataHandler) -> Command {
-    Command { name, arity, flags, keys, group: "set", handler: Handler::Data(handler), subcommands: &[] }
+/// A row of the family.
+pub(super) const fn row(name: &'static str, arity: i32, flags: Flags, keys: Keys, handler: DataHandler) -> Command {
+    super::on_data("set", name, arity, flags, keys, handler)
 }
 
 const READ: Flags = Flags::READONLY;

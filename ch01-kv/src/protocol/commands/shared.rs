@@ -1,13 +1,15 @@
-//! What several families read from their arguments in one way: positions from both ends, counts, and random draws.
+//! What several families do in one way: reading positions and counts from arguments, drawing at random, answering with pairs,
+//! storing results.
 
 use std::ops::Range;
 
-use common::resp::Request;
+use common::resp::{Protocol, Replies, Request};
 use indexmap::IndexSet;
 
-use super::super::args;
-use super::super::context::Random;
-use super::super::error::CommandError;
+use crate::protocol::args;
+use crate::protocol::context::{Context, Random};
+use crate::protocol::error::CommandError;
+use crate::values::Collection;
 
 /// How many elements a draw with repetitions may ask for: what it takes to answer does not depend on what is stored, so
 /// that it needs a limit of its own. Redis has none, and dies of a count of minus 10¹⁸.
@@ -124,6 +126,39 @@ fn sample(random: &mut Random, len: usize, count: usize) -> Vec<usize> {
         }
     }
     places.into_iter().collect()
+}
+
+/// Answers with the first of each pair, and with the second where that was asked for: in pairs where the protocol is one that
+/// has doubles, in turn where it is not.
+pub(super) fn reply_pairs<'a, I, S>(
+    replies: &mut Replies,
+    pairs: I,
+    with_seconds: bool,
+    write: impl Fn(&mut Replies, S),
+) where
+    I: IntoIterator<Item = (&'a [u8], S)>,
+    I::IntoIter: ExactSizeIterator,
+{
+    let pairs = pairs.into_iter();
+    let in_pairs = with_seconds && replies.protocol() == Protocol::Resp3;
+    replies.array(if with_seconds && !in_pairs { pairs.len() * 2 } else { pairs.len() });
+    for (first, second) in pairs {
+        if in_pairs {
+            replies.array(2);
+        }
+        replies.bulk(first);
+        if with_seconds {
+            write(replies, second);
+        }
+    }
+}
+
+/// Stores a result of `len` elements, and answers with their number. An empty one removes what was there.
+pub(super) fn store(cx: &mut Context<'_>, destination: &[u8], len: usize, result: impl Collection) {
+    let was_there = cx.db.contains(destination);
+    cx.db.put(destination, result.into_value(), None);
+    cx.changed(usize::from(was_there || len > 0));
+    cx.replies.integer(len as i64);
 }
 
 /// Refuses a count of pairs that are to be drawn, if twice as many elements could not be counted.

@@ -3,13 +3,14 @@
 //! `SET` is what most clients send most of the time, so that its plain form is taken before anything is looked at. Its
 //! options, and `SETEX` and its kin, which are older spellings of them, meet in one function.
 
-use super::super::args::{self, ExpiryForm};
-use super::super::context::{Command, Context, Handler};
-use super::super::error::CommandError;
-use crate::engine::keyspace::Ttl;
-use crate::engine::types::UnixMillis;
 use common::resp::Request;
 use common::resp::table::{Flags, Keys};
+
+use crate::engine::keyspace::Ttl;
+use crate::engine::types::UnixMillis;
+use crate::protocol::args::{self, ExpiryForm};
+use crate::protocol::context::{Command, Context, DataHandler};
+use crate::protocol::error::CommandError;
 
 /// The longest string, in bytes: Redis' default for `proto-max-bulk-len`, which is also what one argument may have.
 pub const MAX_STRING_BYTES: usize = 512 << 20;
@@ -351,32 +352,36 @@ impl<'a> SetOptions<'a> {
     }
 }
 
+const fn row(name: &'static str, arity: i32, flags: Flags, keys: Keys, handler: DataHandler) -> Command {
+    super::on_data("string", name, arity, flags, keys, handler)
+}
+
 const READ: Flags = Flags::READONLY;
 const READ_FAST: Flags = READ.and(Flags::FAST);
 const WRITE_FAST: Flags = Flags::WRITE.and(Flags::FAST);
 const GROW: Flags = Flags::WRITE.and(Flags::DENYOOM);
 const GROW_FAST: Flags = GROW.and(Flags::FAST);
+const ONE: Keys = Keys::FIRST;
 
 /// Keys and values in turn.
 const PAIRS: Keys = Keys::Range { first: 1, last: -1, step: 2 };
 
 /// The family's rows.
-#[rustfmt::skip]
 pub static COMMANDS: &[Command] = &[
-    Command { name: "get", arity: 2, flags: READ_FAST, keys: Keys::FIRST, group: "string", handler: Handler::Data(get), subcommands: &[] },
-    Command { name: "set", arity: -3, flags: GROW, keys: Keys::FIRST, group: "string", handler: Handler::Data(set), subcommands: &[] },
-    Command { name: "setnx", arity: 3, flags: GROW_FAST, keys: Keys::FIRST, group: "string", handler: Handler::Data(setnx), subcommands: &[] },
-    Command { name: "setex", arity: 4, flags: GROW, keys: Keys::FIRST, group: "string", handler: Handler::Data(setex), subcommands: &[] },
-    Command { name: "psetex", arity: 4, flags: GROW, keys: Keys::FIRST, group: "string", handler: Handler::Data(psetex), subcommands: &[] },
-    Command { name: "getset", arity: 3, flags: GROW_FAST, keys: Keys::FIRST, group: "string", handler: Handler::Data(getset), subcommands: &[] },
-    Command { name: "getdel", arity: 2, flags: WRITE_FAST, keys: Keys::FIRST, group: "string", handler: Handler::Data(getdel), subcommands: &[] },
-    Command { name: "getex", arity: -2, flags: WRITE_FAST, keys: Keys::FIRST, group: "string", handler: Handler::Data(getex), subcommands: &[] },
-    Command { name: "mget", arity: -2, flags: READ_FAST, keys: Keys::ALL, group: "string", handler: Handler::Data(mget), subcommands: &[] },
-    Command { name: "mset", arity: -3, flags: GROW, keys: PAIRS, group: "string", handler: Handler::Data(mset), subcommands: &[] },
-    Command { name: "msetnx", arity: -3, flags: GROW, keys: PAIRS, group: "string", handler: Handler::Data(msetnx), subcommands: &[] },
-    Command { name: "append", arity: 3, flags: GROW_FAST, keys: Keys::FIRST, group: "string", handler: Handler::Data(append), subcommands: &[] },
-    Command { name: "strlen", arity: 2, flags: READ_FAST, keys: Keys::FIRST, group: "string", handler: Handler::Data(strlen), subcommands: &[] },
-    Command { name: "setrange", arity: 4, flags: GROW, keys: Keys::FIRST, group: "string", handler: Handler::Data(setrange), subcommands: &[] },
-    Command { name: "getrange", arity: 4, flags: READ, keys: Keys::FIRST, group: "string", handler: Handler::Data(getrange), subcommands: &[] },
-    Command { name: "substr", arity: 4, flags: READ, keys: Keys::FIRST, group: "string", handler: Handler::Data(getrange), subcommands: &[] },
+    row("get", 2, READ_FAST, ONE, get),
+    row("set", -3, GROW, ONE, set),
+    row("setnx", 3, GROW_FAST, ONE, setnx),
+    row("setex", 4, GROW, ONE, setex),
+    row("psetex", 4, GROW, ONE, psetex),
+    row("getset", 3, GROW_FAST, ONE, getset),
+    row("getdel", 2, WRITE_FAST, ONE, getdel),
+    row("getex", -2, WRITE_FAST, ONE, getex),
+    row("mget", -2, READ_FAST, Keys::ALL, mget),
+    row("mset", -3, GROW, PAIRS, mset),
+    row("msetnx", -3, GROW, PAIRS, msetnx),
+    row("append", 3, GROW_FAST, ONE, append),
+    row("strlen", 2, READ_FAST, ONE, strlen),
+    row("setrange", 4, GROW, ONE, setrange),
+    row("getrange", 4, READ, ONE, getrange),
+    row("substr", 4, READ, ONE, getrange),
 ];

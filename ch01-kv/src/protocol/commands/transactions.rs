@@ -8,10 +8,12 @@ use common::resp::server::{ConnId, Flow, Now};
 use common::resp::table::{Flags, Keys};
 use common::resp::{Replies, Request};
 
-use crate::protocol::context::{Command, Handler};
+use crate::protocol::context::{Command, ServerHandler};
 use crate::protocol::error::CommandError;
 use crate::protocol::service::Kv;
 use crate::protocol::session::Transaction;
+
+type Outcome = Result<Flow, CommandError>;
 
 /// Drops the transaction and the watches of a connection.
 pub fn discard_all(kv: &mut Kv, conn: ConnId) {
@@ -19,13 +21,7 @@ pub fn discard_all(kv: &mut Kv, conn: ConnId) {
     kv.unwatch_all(conn);
 }
 
-fn multi(
-    kv: &mut Kv,
-    _now: Now,
-    conn: ConnId,
-    _request: &Request<'_>,
-    replies: &mut Replies,
-) -> Result<Flow, CommandError> {
+fn multi(kv: &mut Kv, _now: Now, conn: ConnId, _request: &Request<'_>, replies: &mut Replies) -> Outcome {
     let session = kv.session(conn);
     if session.transaction.is_some() {
         return Err(CommandError::text("ERR MULTI calls can not be nested"));
@@ -35,13 +31,7 @@ fn multi(
     Ok(Flow::Continue)
 }
 
-fn exec(
-    kv: &mut Kv,
-    now: Now,
-    conn: ConnId,
-    _request: &Request<'_>,
-    replies: &mut Replies,
-) -> Result<Flow, CommandError> {
+fn exec(kv: &mut Kv, now: Now, conn: ConnId, _request: &Request<'_>, replies: &mut Replies) -> Outcome {
     kv.expire_watched(conn, now);
     let session = kv.session(conn);
     let watch_broken = session.watch_broken;
@@ -62,13 +52,7 @@ fn exec(
     Ok(Flow::Continue)
 }
 
-fn discard(
-    kv: &mut Kv,
-    _now: Now,
-    conn: ConnId,
-    _request: &Request<'_>,
-    replies: &mut Replies,
-) -> Result<Flow, CommandError> {
+fn discard(kv: &mut Kv, _now: Now, conn: ConnId, _request: &Request<'_>, replies: &mut Replies) -> Outcome {
     if kv.session(conn).transaction.is_none() {
         return Err(CommandError::text("ERR DISCARD without MULTI"));
     }
@@ -77,13 +61,7 @@ fn discard(
     Ok(Flow::Continue)
 }
 
-fn watch(
-    kv: &mut Kv,
-    now: Now,
-    conn: ConnId,
-    request: &Request<'_>,
-    replies: &mut Replies,
-) -> Result<Flow, CommandError> {
+fn watch(kv: &mut Kv, now: Now, conn: ConnId, request: &Request<'_>, replies: &mut Replies) -> Outcome {
     if kv.session(conn).transaction.is_some() {
         return Err(CommandError::text("ERR WATCH inside MULTI is not allowed"));
     }
@@ -97,26 +75,23 @@ fn watch(
     Ok(Flow::Continue)
 }
 
-fn unwatch(
-    kv: &mut Kv,
-    _now: Now,
-    conn: ConnId,
-    _request: &Request<'_>,
-    replies: &mut Replies,
-) -> Result<Flow, CommandError> {
+fn unwatch(kv: &mut Kv, _now: Now, conn: ConnId, _request: &Request<'_>, replies: &mut Replies) -> Outcome {
     kv.unwatch_all(conn);
     replies.simple("OK");
     Ok(Flow::Continue)
 }
 
+const fn row(name: &'static str, arity: i32, flags: Flags, handler: ServerHandler) -> Command {
+    super::on_server("transactions", name, arity, flags, handler)
+}
+
 const CONTROL: Flags = Flags::NOSCRIPT.and(Flags::LOADING).and(Flags::STALE).and(Flags::FAST).and(Flags::ALLOW_BUSY);
 
-/// The family.
-#[rustfmt::skip]
+/// The family's rows.
 pub static COMMANDS: &[Command] = &[
-    Command { name: "discard", arity: 1, flags: CONTROL, keys: Keys::None, group: "transactions", handler: Handler::Server(discard), subcommands: &[] },
-    Command { name: "exec", arity: 1, flags: Flags::NOSCRIPT.and(Flags::LOADING).and(Flags::STALE).and(Flags::SKIP_SLOWLOG), keys: Keys::None, group: "transactions", handler: Handler::Server(exec), subcommands: &[] },
-    Command { name: "multi", arity: 1, flags: CONTROL, keys: Keys::None, group: "transactions", handler: Handler::Server(multi), subcommands: &[] },
-    Command { name: "unwatch", arity: 1, flags: CONTROL, keys: Keys::None, group: "transactions", handler: Handler::Server(unwatch), subcommands: &[] },
-    Command { name: "watch", arity: -2, flags: CONTROL, keys: Keys::ALL, group: "transactions", handler: Handler::Server(watch), subcommands: &[] },
+    row("discard", 1, CONTROL, discard),
+    row("exec", 1, Flags::NOSCRIPT.and(Flags::LOADING).and(Flags::STALE).and(Flags::SKIP_SLOWLOG), exec),
+    row("multi", 1, CONTROL, multi),
+    row("unwatch", 1, CONTROL, unwatch),
+    Command { keys: Keys::ALL, ..row("watch", -2, CONTROL, watch) },
 ];

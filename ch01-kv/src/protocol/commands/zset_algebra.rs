@@ -1,20 +1,18 @@
 //! Intersections, unions and differences of sorted sets, and of sets, whose members count as having the score 1: shown,
 //! counted or stored.
 
-use common::resp::Request;
 use common::resp::table::{Flags, Keys};
+use common::resp::{Replies, Request};
 use indexmap::IndexMap;
 
-use super::super::args::{float, integer};
-use super::super::context::{Command, Context, DataHandler, Handler};
-use super::super::error::CommandError;
 use super::shared;
-use super::zset_ranges::store;
-use super::zsets::reply_members;
+use super::zsets::row;
 use crate::engine::entry::Entry;
 use crate::engine::keyspace::Db;
-use crate::engine::value::{Kind, Set, ValueRef, WrongType};
-use crate::engine::zset::ZSet;
+use crate::protocol::args::{float, integer};
+use crate::protocol::context::{Command, Context, DataHandler};
+use crate::protocol::error::CommandError;
+use crate::values::{Kind, Set, ValueRef, WrongType, ZSet};
 
 type Outcome = Result<(), CommandError>;
 
@@ -240,16 +238,12 @@ fn run(
         result.insert(member, if purpose == Purpose::Stored { score + 0.0 } else { score });
     }
     if purpose == Purpose::Stored {
-        store(cx, request.arg(1), result);
+        shared::store(cx, request.arg(1), result.len(), result);
     } else {
         let members: Vec<(&[u8], f64)> = result.iter_from(0).collect();
-        reply_members(cx.replies, members, options.with_scores);
+        shared::reply_pairs(cx.replies, members, options.with_scores, Replies::double);
     }
     Ok(())
-}
-
-const fn row(name: &'static str, arity: i32, flags: Flags, keys: Keys, handler: DataHandler) -> Command {
-    Command { name, arity, flags, keys, group: "sorted-set", handler: Handler::Data(handler), subcommands: &[] }
 }
 
 const fn show(name: &'static str, handler: DataHandler) -> Command {

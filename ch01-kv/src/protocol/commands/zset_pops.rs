@@ -1,15 +1,14 @@
 //! Sorted sets, taken apart: pops from either end, and random draws.
 
-use common::resp::Request;
 use common::resp::table::{Flags, Keys};
+use common::resp::{Replies, Request};
 
-use super::super::context::{Command, Context, DataHandler, Handler};
-use super::super::error::CommandError;
 use super::shared::{self, PopRequest};
-use super::zsets::reply_members;
+use super::zsets::row;
 use crate::engine::keyspace::Db;
-use crate::engine::value::WrongType;
-use crate::engine::zset::ZSet;
+use crate::protocol::context::{Command, Context};
+use crate::protocol::error::CommandError;
+use crate::values::{WrongType, ZSet};
 
 type Outcome = Result<(), CommandError>;
 
@@ -102,7 +101,10 @@ fn zpop(cx: &mut Context<'_>, request: &Request<'_>, extreme: Extreme) -> Outcom
             cx.replies.bulk(member);
             cx.replies.double(*score);
         }
-        _ => reply_members(cx.replies, popped.iter().map(|(member, score)| (&**member, *score)), true),
+        _ => {
+            let members = popped.iter().map(|(member, score)| (&**member, *score));
+            shared::reply_pairs(cx.replies, members, true, Replies::double);
+        }
     }
     Ok(())
 }
@@ -141,12 +143,8 @@ fn zrandmember(cx: &mut Context<'_>, request: &Request<'_>) -> Outcome {
     };
     let at = |place| zset.at(place).expect("the place is below the length");
     let places = shared::draw(cx.random, zset.len(), count, |place| at(place).0.len())?;
-    reply_members(cx.replies, places.into_iter().map(at), with_scores);
+    shared::reply_pairs(cx.replies, places.into_iter().map(at), with_scores, Replies::double);
     Ok(())
-}
-
-const fn row(name: &'static str, arity: i32, flags: Flags, keys: Keys, handler: DataHandler) -> Command {
-    Command { name, arity, flags, keys, group: "sorted-set", handler: Handler::Data(handler), subcommands: &[] }
 }
 
 const FAST: Flags = Flags::WRITE.and(Flags::FAST);

@@ -5,16 +5,15 @@
 
 use std::ops::Range;
 
-use common::resp::Request;
 use common::resp::table::{Flags, Keys};
+use common::resp::{Replies, Request};
 
-use super::super::args::{self, integer};
-use super::super::context::{Command, Context, DataHandler, Handler};
-use super::super::error::CommandError;
 use super::shared;
-use super::zsets::reply_members;
-use crate::engine::value::Value;
-use crate::engine::zset::{LexBound, ScoreBound, ZSet};
+use super::zsets::row;
+use crate::protocol::args::{self, integer};
+use crate::protocol::context::{Command, Context};
+use crate::protocol::error::CommandError;
+use crate::values::{LexBound, ScoreBound, ZSet};
 
 type Outcome = Result<(), CommandError>;
 
@@ -160,7 +159,7 @@ fn lex_bound(arg: &[u8]) -> Result<LexBound<'_>, CommandError> {
 fn show(cx: &mut Context<'_>, request: &Request<'_>, form: Form) -> Outcome {
     let query = Query::parse(request, 2, form)?;
     let members = cx.db.read::<ZSet>(request.arg(1))?.map(|zset| query.run(zset)).unwrap_or_default();
-    reply_members(cx.replies, members, query.with_scores);
+    shared::reply_pairs(cx.replies, members, query.with_scores, Replies::double);
     Ok(())
 }
 
@@ -172,20 +171,8 @@ fn zrangestore(cx: &mut Context<'_>, request: &Request<'_>) -> Outcome {
             result.insert(member, score);
         }
     }
-    store(cx, request.arg(1), result);
+    shared::store(cx, request.arg(1), result.len(), result);
     Ok(())
-}
-
-/// Stores a result, and answers with its size. An empty one removes what was there.
-pub(super) fn store(cx: &mut Context<'_>, destination: &[u8], result: ZSet) {
-    let len = result.len();
-    if len > 0 {
-        cx.db.put(destination, Value::ZSet(result), None);
-        cx.changed(1);
-    } else if cx.db.remove(destination) {
-        cx.changed(1);
-    }
-    cx.replies.integer(len as i64);
 }
 
 fn count(cx: &mut Context<'_>, request: &Request<'_>, by: By) -> Outcome {
@@ -214,18 +201,6 @@ fn remove(cx: &mut Context<'_>, request: &Request<'_>, by: By) -> Outcome {
     Ok(())
 }
 
-const fn row(name: &'static str, arity: i32, flags: Flags, handler: DataHandler) -> Command {
-    Command {
-        name,
-        arity,
-        flags,
-        keys: Keys::FIRST,
-        group: "sorted-set",
-        handler: Handler::Data(handler),
-        subcommands: &[],
-    }
-}
-
 const fn form(by: By, reverse: bool) -> Form {
     Form { by: Some(by), reverse: Some(reverse), stored: false }
 }
@@ -234,19 +209,20 @@ const OPEN: Form = Form { by: None, reverse: None, stored: false };
 const READ: Flags = Flags::READONLY;
 const FAST: Flags = READ.and(Flags::FAST);
 const WRITE: Flags = Flags::WRITE;
+const ONE: Keys = Keys::FIRST;
 
 /// The rows of this part of the family.
 pub static COMMANDS: &[Command] = &[
-    row("zrange", -4, READ, |cx, request| show(cx, request, OPEN)),
-    row("zrevrange", -4, READ, |cx, request| show(cx, request, form(By::Rank, true))),
-    row("zrangebyscore", -4, READ, |cx, request| show(cx, request, form(By::Score, false))),
-    row("zrevrangebyscore", -4, READ, |cx, request| show(cx, request, form(By::Score, true))),
-    row("zrangebylex", -4, READ, |cx, request| show(cx, request, form(By::Lex, false))),
-    row("zrevrangebylex", -4, READ, |cx, request| show(cx, request, form(By::Lex, true))),
-    Command { keys: Keys::FIRST_TWO, ..row("zrangestore", -5, WRITE.and(Flags::DENYOOM), zrangestore) },
-    row("zcount", 4, FAST, |cx, request| count(cx, request, By::Score)),
-    row("zlexcount", 4, FAST, |cx, request| count(cx, request, By::Lex)),
-    row("zremrangebyrank", 4, WRITE, |cx, request| remove(cx, request, By::Rank)),
-    row("zremrangebyscore", 4, WRITE, |cx, request| remove(cx, request, By::Score)),
-    row("zremrangebylex", 4, WRITE, |cx, request| remove(cx, request, By::Lex)),
+    row("zrange", -4, READ, ONE, |cx, request| show(cx, request, OPEN)),
+    row("zrevrange", -4, READ, ONE, |cx, request| show(cx, request, form(By::Rank, true))),
+    row("zrangebyscore", -4, READ, ONE, |cx, request| show(cx, request, form(By::Score, false))),
+    row("zrevrangebyscore", -4, READ, ONE, |cx, request| show(cx, request, form(By::Score, true))),
+    row("zrangebylex", -4, READ, ONE, |cx, request| show(cx, request, form(By::Lex, false))),
+    row("zrevrangebylex", -4, READ, ONE, |cx, request| show(cx, request, form(By::Lex, true))),
+    row("zrangestore", -5, WRITE.and(Flags::DENYOOM), Keys::FIRST_TWO, zrangestore),
+    row("zcount", 4, FAST, ONE, |cx, request| count(cx, request, By::Score)),
+    row("zlexcount", 4, FAST, ONE, |cx, request| count(cx, request, By::Lex)),
+    row("zremrangebyrank", 4, WRITE, ONE, |cx, request| remove(cx, request, By::Rank)),
+    row("zremrangebyscore", 4, WRITE, ONE, |cx, request| remove(cx, request, By::Score)),
+    row("zremrangebylex", 4, WRITE, ONE, |cx, request| remove(cx, request, By::Lex)),
 ];

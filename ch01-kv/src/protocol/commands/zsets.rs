@@ -2,12 +2,12 @@
 //! [`zset_ranges`](super::zset_ranges), [`zset_pops`](super::zset_pops), [`zset_algebra`](super::zset_algebra).
 
 use common::resp::table::{Flags, Keys};
-use common::resp::{Protocol, Replies, Request};
+use common::resp::{Replies, Request};
 
-use super::super::args::float;
-use super::super::context::{Command, Context, DataHandler, Handler};
-use super::super::error::CommandError;
-use crate::engine::zset::ZSet;
+use crate::protocol::args::float;
+use crate::protocol::context::{Command, Context, DataHandler};
+use crate::protocol::error::CommandError;
+use crate::values::ZSet;
 
 type Outcome = Result<(), CommandError>;
 
@@ -84,27 +84,6 @@ impl Options {
             return Err(CommandError::text("ERR GT, LT, and/or NX options at the same time are not compatible"));
         }
         Ok(())
-    }
-}
-
-/// Answers with members, and with their scores where they were asked for: in pairs where the protocol has doubles, in turn
-/// where it has not.
-pub(super) fn reply_members<'z, I>(replies: &mut Replies, members: I, with_scores: bool)
-where
-    I: IntoIterator<Item = (&'z [u8], f64)>,
-    I::IntoIter: ExactSizeIterator,
-{
-    let members = members.into_iter();
-    let in_pairs = with_scores && replies.protocol() == Protocol::Resp3;
-    replies.array(if with_scores && !in_pairs { members.len() * 2 } else { members.len() });
-    for (member, score) in members {
-        if in_pairs {
-            replies.array(2);
-        }
-        replies.bulk(member);
-        if with_scores {
-            replies.double(score);
-        }
     }
 }
 
@@ -223,30 +202,24 @@ fn rank(cx: &mut Context<'_>, request: &Request<'_>, from_highest: bool) -> Outc
     Ok(())
 }
 
-const fn row(name: &'static str, arity: i32, flags: Flags, handler: DataHandler) -> Command {
-    Command {
-        name,
-        arity,
-        flags,
-        keys: Keys::FIRST,
-        group: "sorted-set",
-        handler: Handler::Data(handler),
-        subcommands: &[],
-    }
+/// A row of the family.
+pub(super) const fn row(name: &'static str, arity: i32, flags: Flags, keys: Keys, handler: DataHandler) -> Command {
+    super::on_data("sorted-set", name, arity, flags, keys, handler)
 }
 
 const READ: Flags = Flags::READONLY.and(Flags::FAST);
 const WRITE: Flags = Flags::WRITE.and(Flags::FAST);
 const GROW: Flags = WRITE.and(Flags::DENYOOM);
+const ONE: Keys = Keys::FIRST;
 
 /// The family's rows.
 pub static COMMANDS: &[Command] = &[
-    row("zadd", -4, GROW, zadd),
-    row("zincrby", 4, GROW, zincrby),
-    row("zrem", -3, WRITE, zrem),
-    row("zscore", 3, READ, zscore),
-    row("zmscore", -3, READ, zmscore),
-    row("zcard", 2, READ, zcard),
-    row("zrank", 3, READ, |cx, request| rank(cx, request, false)),
-    row("zrevrank", 3, READ, |cx, request| rank(cx, request, true)),
+    row("zadd", -4, GROW, ONE, zadd),
+    row("zincrby", 4, GROW, ONE, zincrby),
+    row("zrem", -3, WRITE, ONE, zrem),
+    row("zscore", 3, READ, ONE, zscore),
+    row("zmscore", -3, READ, ONE, zmscore),
+    row("zcard", 2, READ, ONE, zcard),
+    row("zrank", 3, READ, ONE, |cx, request| rank(cx, request, false)),
+    row("zrevrank", 3, READ, ONE, |cx, request| rank(cx, request, true)),
 ];

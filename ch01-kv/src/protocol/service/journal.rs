@@ -7,7 +7,7 @@ use rand_xoshiro::rand_core::Rng;
 
 use super::{Executing, Kv};
 use crate::engine::durability::{Fate, Reason};
-use crate::storage::dump::Dump;
+use crate::protocol::dump::Dump;
 use crate::storage::journal::{Journal, Notice};
 
 /// How many entries a step of a snapshot saves: some milliseconds' work, between two batches of requests.

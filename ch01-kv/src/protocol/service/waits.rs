@@ -4,11 +4,10 @@ use common::resp::Replies;
 use common::resp::server::{ConnId, Effect, Now};
 
 use super::{Executing, Kv};
-use crate::engine::keyspace::Db;
-use crate::engine::value::Kind;
 use crate::protocol::context::{Attempt, Command, Handler};
 use crate::protocol::session::{ReplyMode, Waiting};
 use crate::protocol::waiting::DbKey;
+use crate::values::Kind;
 
 impl Kv {
     /// Serves whoever watches or waits for what has changed.
@@ -17,15 +16,15 @@ impl Kv {
         if self.executing != Executing::Single {
             return;
         }
-        while let Some(db) = self.dbs.iter().position(Db::has_changed) {
-            for key in self.dbs[db].take_changed() {
+        while let Some(db) = self.dbs.iter().position(|db| db.watches.has_changed()) {
+            for key in self.dbs[db].watches.take_changed() {
                 for conn in self.watchers.of(&(db, key)) {
                     self.sessions[conn.slot].watch_broken = true;
                 }
             }
             // In the order in which there was something to take, whatever order the clients named their keys in. What they
             // move to other keys comes after all of these.
-            for key in self.dbs[db].take_arrived() {
+            for key in self.dbs[db].watches.take_arrived() {
                 self.serve(now, &(db, key));
             }
         }
@@ -66,7 +65,7 @@ impl Kv {
         // A client that waits for data has changed nothing: what it waited for, it did not see.
         for key in &waiting.block.keys {
             if self.waiters.add((waiting.db, key.clone()), conn) {
-                self.dbs[waiting.db].watch(key);
+                self.dbs[waiting.db].watches.add(key);
             }
         }
         self.stats.blocked_clients += 1;
@@ -86,7 +85,7 @@ impl Kv {
     pub(super) fn forget_wait(&mut self, conn: ConnId, waiting: &Waiting) {
         for key in &waiting.block.keys {
             if self.waiters.remove(&(waiting.db, key.clone()), conn) {
-                self.dbs[waiting.db].unwatch(key);
+                self.dbs[waiting.db].watches.remove(key);
             }
         }
         self.stats.blocked_clients -= 1;
@@ -125,7 +124,7 @@ impl Kv {
         let session = self.session(conn);
         let key = (session.db, key.into());
         if session.watched.insert(key.clone()) {
-            self.dbs[key.0].watch(&key.1);
+            self.dbs[key.0].watches.add(&key.1);
             self.watchers.add(key, conn);
         }
     }
@@ -135,7 +134,7 @@ impl Kv {
         let session = self.session(conn);
         session.watch_broken = false;
         for key in std::mem::take(&mut session.watched) {
-            self.dbs[key.0].unwatch(&key.1);
+            self.dbs[key.0].watches.remove(&key.1);
             self.watchers.remove(&key, conn);
         }
     }

@@ -8,8 +8,8 @@
 use std::cmp::Ordering;
 use std::fmt;
 
-use super::super::error::CommandError;
-use super::hexadecimal::Hexadecimal;
+use super::error::CommandError;
+use super::hexadecimal::{Hexadecimal, parse_exponent};
 
 /// The longest text that is read as a number, in bytes: the length of Redis' buffer for one.
 const MAX_TEXT_BYTES: usize = 5 * 1024 - 1;
@@ -256,20 +256,6 @@ fn split_decimal(text: &[u8]) -> Option<(Vec<u8>, i64)> {
     let exponent = exponent.map_or(Some(0), parse_exponent)?;
     let leading = digits.iter().take_while(|&&digit| digit == b'0').count();
     Some((digits[leading..].to_vec(), exponent - places.len() as i64))
-}
-
-/// An exponent in decimal. One that is out of any range is cut to a size that still is.
-pub(super) fn parse_exponent(text: &[u8]) -> Option<i64> {
-    let (negative, digits) = match text {
-        [b'-', rest @ ..] => (true, rest),
-        [b'+', rest @ ..] => (false, rest),
-        _ => (false, text),
-    };
-    if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
-        return None;
-    }
-    let size = digits.iter().fold(0, |size: i64, digit| (size * 10 + i64::from(digit - b'0')).min(1_000_000));
-    Some(if negative { -size } else { size })
 }
 
 impl Natural {

@@ -1,8 +1,6 @@
 //! Hexadecimal fractions as C writes them: `0x1.8p1` is one and a half times two. Redis reads them wherever it reads a
 //! number with a fraction, and so its logs may hold them.
 
-use super::decimal::parse_exponent;
-
 /// The exponent is cut to this size: it is beyond any format's range, and can be added to a little without overflow.
 const MAX_POWER_OF_TWO: i64 = 2_000_000;
 
@@ -82,4 +80,18 @@ impl Hexadecimal {
         let biased = (top.max(MIN_EXPONENT) - MIN_EXPONENT) as u64;
         f64::from_bits((biased << FRACTION_BITS) + rounded)
     }
+}
+
+/// An exponent in decimal. One that is out of any range is cut to a size that still is.
+pub(super) fn parse_exponent(text: &[u8]) -> Option<i64> {
+    let (negative, digits) = match text {
+        [b'-', rest @ ..] => (true, rest),
+        [b'+', rest @ ..] => (false, rest),
+        _ => (false, text),
+    };
+    if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    let size = digits.iter().fold(0, |size: i64, digit| (size * 10 + i64::from(digit - b'0')).min(1_000_000));
+    Some(if negative { -size } else { size })
 }

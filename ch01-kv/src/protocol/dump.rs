@@ -1,10 +1,12 @@
 //! The state as commands: what a rewritten log begins with.
 
+use std::borrow::Cow;
+
 use common::resp::{encode_args, format_double};
 
 use crate::engine::snapshot::Sink;
 use crate::engine::types::UnixMillis;
-use crate::engine::value::ValueRef;
+use crate::values::ValueRef;
 
 /// How many elements go into one command, as in Redis: a command of a million arguments would have to be whole in memory.
 const ELEMENTS: usize = 64;
@@ -22,12 +24,7 @@ impl Dump {
         Self { db, commands: Vec::new() }
     }
 
-    fn in_chunks<'a>(
-        &mut self,
-        name: &'static str,
-        key: &'a [u8],
-        args: impl Iterator<Item = Vec<std::borrow::Cow<'a, [u8]>>>,
-    ) {
+    fn in_chunks<'a>(&mut self, name: &'static str, key: &'a [u8], args: impl Iterator<Item = Vec<Cow<'a, [u8]>>>) {
         let mut args = args.peekable();
         while args.peek().is_some() {
             let chunk: Vec<_> = args.by_ref().take(ELEMENTS).flatten().collect();

@@ -3,10 +3,9 @@
 //! Each counts the bytes that it takes, and each collection has two forms: packed into one allocation while it is small
 //! ([`Packed`](super::packed::Packed)), a table from then on. Whoever uses one does not notice which.
 
-pub use super::hash::{Hash, Set};
-pub use super::list::List;
-
 use super::footprint;
+use super::hash::{Hash, Set};
+use super::list::List;
 use super::zset::ZSet;
 
 /// A value.
