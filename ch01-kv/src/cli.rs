@@ -3,7 +3,8 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::error::ErrorKind;
+use clap::{Args, CommandFactory, Parser, Subcommand};
 use common::cli::{self, Shutdown, Verbosity};
 
 use crate::bench::{self, BenchArgs};
@@ -17,7 +18,7 @@ use crate::tour::{self, TourVerb};
 
 /// A Redis-compatible key-value store: chapter 1 of Designing Data-Intensive Applications, running.
 #[derive(Debug, Parser)]
-#[command(version, args_conflicts_with_subcommands = true, after_help = EXAMPLES)]
+#[command(version, after_help = EXAMPLES)]
 struct Cli {
     #[command(subcommand)]
     verb: Option<Verb>,
@@ -35,10 +36,21 @@ const EXAMPLES: &str = "Examples:
   cargo run --release -p ch01-kv -- serve --data /tmp/kv   the server, on 127.0.0.1:6379; talk to it with redis-cli
   cargo run --release -p ch01-kv -- bench --peer redis     beside a real redis-server";
 
+const TOUR_EXAMPLES: &str = "Examples:
+  cargo run -p ch01-kv -- tour --scene power   one scene, by its name
+  cargo run -p ch01-kv -- tour --step --quiz   Enter for the next scene; guess before it is measured";
+
+const SERVE_EXAMPLES: &str = "Examples:
+  cargo run --release -p ch01-kv -- serve --data /tmp/kv
+  cargo run --release -p ch01-kv -- serve --data /tmp/kv --appendfsync always --admin 127.0.0.1:6380
+  cargo run --release -p ch01-kv -- serve --data /tmp/kv --maxmemory 100mb --maxmemory-policy allkeys-lru
+  KV_REQUIREPASS=secret cargo run --release -p ch01-kv -- serve --data /tmp/kv --listen 0.0.0.0:6379";
+
 /// What to do.
 #[derive(Debug, Subcommand)]
 enum Verb {
     /// Show the chapter: what happens when no verb is given
+    #[command(after_help = TOUR_EXAMPLES)]
     Tour(TourVerb),
     /// Serve Redis clients
     Serve(ServeArgs),
@@ -50,6 +62,7 @@ enum Verb {
 
 /// How the server is started. The rest is set with CONFIG SET.
 #[derive(Debug, Args)]
+#[command(after_help = SERVE_EXAMPLES)]
 struct ServeArgs {
     /// The directory of the log; created if it is not there
     #[arg(long, value_name = "DIR")]
@@ -57,7 +70,7 @@ struct ServeArgs {
     /// Where clients are served; port 0 picks a free one
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:6379", value_parser = cli::listen_addr)]
     listen: SocketAddr,
-    /// Where /metrics, /health and /state are served
+    /// Where /metrics, /health and /state are served: on loopback alone, for they ask for no password
     #[arg(long, value_name = "HOST:PORT", value_parser = cli::listen_addr)]
     admin: Option<SocketAddr>,
     /// When the log is synced: always, everysec or no
@@ -87,6 +100,11 @@ struct ServeArgs {
 /// Whatever the verb could not do.
 pub fn main() -> Result<(), anyhow::Error> {
     let Cli { verb, tour, verbosity } = Cli::parse();
+    // Not clap's own rule, which would refuse `-v serve` as well.
+    if verb.is_some() && tour != TourVerb::default() {
+        let message = "the flags of the tour stand behind `tour`, and no other verb has them";
+        Cli::command().error(ErrorKind::ArgumentConflict, message).exit();
+    }
     cli::init_logs(verbosity)?;
     match verb {
         Some(Verb::Serve(args)) => Ok(serve(args)?),
@@ -111,8 +129,7 @@ fn serve(args: ServeArgs) -> Result<(), Error> {
     } = args;
     cli::check_bind(listen, !requirepass.is_empty())?;
     if let Some(admin) = admin {
-        // The admin endpoint asks for no password, ever.
-        cli::check_bind(admin, false)?;
+        cli::check_bind_open(admin)?;
     }
     let config = Config {
         appendfsync,

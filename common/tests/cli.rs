@@ -183,7 +183,11 @@ fn a_public_address_needs_credentials_and_loopback_does_not() {
         assert!(error.to_string().contains("127.0.0.1:6379"), "it says what would be right: {error}");
         assert_eq!(error.exit(), Exit::Usage);
         check(public, true).unwrap_or_else(|error| panic!("{public}: {error}"));
+        let error = cli::check_bind_open(public.parse().expect("an address")).expect_err(public);
+        assert!(!error.to_string().contains("set a password"), "a password would not help: {error}");
+        assert_eq!(error.exit(), Exit::Usage);
     }
+    cli::check_bind_open("127.0.0.1:1".parse().expect("an address")).expect("loopback is allowed");
 }
 
 #[test]

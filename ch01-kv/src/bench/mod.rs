@@ -45,6 +45,10 @@ const EXAMPLES: &str = "Examples:
   cargo run --release -p ch01-kv -- bench --peer redis --workloads set-always --data /mnt/disk
   cargo run --release -p ch01-kv -- bench timeline                     fan-out on write against fan-out on read";
 
+const TIMELINE_EXAMPLES: &str = "Examples:
+  cargo run --release -p ch01-kv -- bench timeline
+  cargo run --release -p ch01-kv -- bench timeline --thresholds 12 --seed 2";
+
 /// What `bench` is told.
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true, after_help = EXAMPLES)]
@@ -59,6 +63,7 @@ pub struct BenchArgs {
 #[derive(Debug, Subcommand)]
 enum BenchVerb {
     /// The chapter's home timelines: fan-out on write, on read, and the hybrid
+    #[command(after_help = TIMELINE_EXAMPLES)]
     Timeline(TimelineArgs),
 }
 

@@ -23,7 +23,7 @@ use crate::error::Error;
 use crate::protocol::config::Config;
 use crate::protocol::service::Kv;
 use crate::storage::journal::Journal;
-use crate::storage::{Report, Tail};
+use crate::storage::{LOG_NAME, Report, Tail};
 
 /// How many tasks run before the runtime looks at its sockets again: more than a batch of busy connections has, so that all
 /// of them are executed before the flusher commits them together.
@@ -84,8 +84,8 @@ pub fn run(
     shutdown: Shutdown,
     ready: impl FnOnce(Ready, Handle<Kv>) -> Result<(), Error>,
 ) -> Result<(), Error> {
-    let Options { config, admin, disk } = options;
-    raise_file_limit(config.maxclients);
+    let Options { mut config, admin, disk } = options;
+    config.maxclients = raise_file_limit(config.maxclients);
     let clock = Clock::start();
     let wake = Arc::new(Notify::new());
     let runtime = runtime()?;
@@ -211,12 +211,12 @@ fn report_recovery(kv: &Kv, report: &Report) {
     let keys: usize = kv.dbs.iter().map(crate::engine::keyspace::Db::len).sum();
     tracing::info!(keys, commands = report.commands, bytes = report.len_bytes, "the log has been loaded");
     if let Tail::Torn { at, bytes, why, later } = report.tail {
-        let kept = report.kept.as_ref().map(|path| path.display().to_string());
         tracing::warn!(
+            path = %kv.config.dir.join(LOG_NAME).display(),
             offset = at,
             bytes,
             later_groups = later,
-            ?kept,
+            kept = report.kept.as_ref().map(|path| tracing::field::display(path.display())),
             "the log ended in a group that {why}, and it has been cut: a crash leaves that of what was not synced, and then \
              nobody was told of it under appendfsync always; if the disk is damaged, what was in its last block is lost"
         );
@@ -241,15 +241,28 @@ fn runtime() -> Result<LocalRuntime, Error> {
         .map_err(Error::system("start the runtime"))
 }
 
-/// Allows the process as many open files as its clients may need, if the system lets it.
-fn raise_file_limit(clients: usize) {
+/// Allows the process as many open files as its clients may need, if the system lets it. Returns how many clients that is
+/// enough for: more could be neither served nor told so.
+fn raise_file_limit(clients: usize) -> usize {
     let wanted = clients as u64 + SPARE_FILES;
     let mut limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
     if limit.current.is_some_and(|current| current < wanted) {
+        let before = limit.current;
         limit.current = Some(limit.maximum.map_or(wanted, |maximum| maximum.min(wanted)));
-        let raised = rustix::process::setrlimit(rustix::process::Resource::Nofile, limit);
-        if raised.is_err() || limit.current.is_some_and(|current| current < wanted) {
-            tracing::warn!(wanted, ?limit.current, "fewer clients can be served than maxclients allows: the limit on open files is lower");
+        if rustix::process::setrlimit(rustix::process::Resource::Nofile, limit).is_err() {
+            limit.current = before;
         }
     }
+    let files = limit.current.map_or(wanted, |current| current.min(wanted));
+    let served =
+        usize::try_from(files.saturating_sub(SPARE_FILES)).map_or(clients, |served| served.clamp(1, clients.max(1)));
+    if served < clients {
+        tracing::warn!(
+            asked = clients,
+            maxclients = served,
+            open_files = files,
+            "maxclients is lowered: the system allows this process fewer open files"
+        );
+    }
+    served
 }

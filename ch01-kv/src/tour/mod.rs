@@ -39,7 +39,7 @@ use crate::error::Error;
 use stage::Stage;
 
 /// What `tour` is told.
-#[derive(Debug, Clone, Default, Args)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
 pub struct TourVerb {
     /// The flags that every chapter's tour has.
     #[command(flatten)]

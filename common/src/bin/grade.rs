@@ -64,16 +64,21 @@ struct Judge {
 #[derive(Subcommand)]
 enum Command {
     /// Begin an exercise: copy its starter to mine/, and say what to write
+    #[command(after_help = "Example:\n  cargo grade start ch01/percentiles")]
     Start {
         /// Which, as ch03/memtable
         exercise: String,
     },
     /// Print the next of the three hints, from a nudge to an outline
+    #[command(after_help = "Example:\n  cargo grade hint ch01/percentiles   again for the next one")]
     Hint {
         /// Which, as ch03/memtable
         exercise: String,
     },
     /// Compare yours with the reference, once it passes
+    #[command(
+        after_help = "Examples:\n  cargo grade diff ch01/percentiles\n  cargo grade diff ch01/percentiles --spoil"
+    )]
     Diff {
         /// Which, as ch03/memtable
         exercise: String,
@@ -82,16 +87,19 @@ enum Command {
         spoil: bool,
     },
     /// Put the starter back; your file is kept beside it as .bak
+    #[command(after_help = "Example:\n  cargo grade reset ch01/percentiles")]
     Reset {
         /// Which, as ch03/memtable
         exercise: String,
     },
     /// Write the tree for a class: starters in place of the references, no known answers
+    #[command(after_help = "Example:\n  cargo grade classroom ../class")]
     Classroom {
         /// A folder that is not there yet
         out: PathBuf,
     },
     /// Check the exercises themselves: starters, judges, references and known wrong answers
+    #[command(after_help = "Examples:\n  cargo grade selfcheck\n  cargo grade selfcheck ch01 --organ recovery")]
     Selfcheck {
         /// Only this chapter
         chapter: Option<String>,
@@ -104,6 +112,7 @@ enum Command {
         time_limit: u64,
     },
     /// Write the starters anew from the references
+    #[command(after_help = "Examples:\n  cargo grade starters\n  cargo grade starters ch01/percentiles")]
     Starters {
         /// Only these exercises or chapters
         names: Vec<String>,

@@ -35,6 +35,15 @@ pub fn check_bind(addr: SocketAddr, has_credentials: bool) -> Result<(), Error> 
     if has_credentials || addr.ip().to_canonical().is_loopback() { Ok(()) } else { Err(Error::PublicBind { addr }) }
 }
 
+/// Allows loopback alone: for an endpoint that asks for no credentials, whatever the server beside it asks for.
+///
+/// # Errors
+///
+/// The address can be reached from other machines.
+pub fn check_bind_open(addr: SocketAddr) -> Result<(), Error> {
+    if addr.ip().to_canonical().is_loopback() { Ok(()) } else { Err(Error::PublicOpenBind { addr }) }
+}
+
 /// The line by which a server says that it serves: `ready listen=HOST:PORT admin=HOST:PORT`, without `admin` where there is
 /// none. With port 0 asked for, it is the only place where the port can be learned.
 pub fn ready_text(listen: SocketAddr, admin: Option<SocketAddr>) -> String {

@@ -21,7 +21,7 @@ mod table;
 mod term;
 
 pub use exit::{Exit, explain, run};
-pub use listen::{check_bind, listen_addr, ready_line, ready_text};
+pub use listen::{check_bind, check_bind_open, listen_addr, ready_line, ready_text};
 pub use logs::{Verbosity, init_logs};
 pub use progress::Progress;
 pub use shutdown::{Shutdown, Trigger};
@@ -55,6 +55,15 @@ pub enum Error {
         /// The address that was asked for.
         addr: SocketAddr,
     },
+    /// A server that never asks for credentials was to listen to other machines.
+    #[error(
+        "refusing to listen on {addr}, which other machines can reach: this endpoint asks for no password; listen on \
+         127.0.0.1:{port}, and let whoever needs it come through a tunnel or a proxy", port = addr.port()
+    )]
+    PublicOpenBind {
+        /// The address that was asked for.
+        addr: SocketAddr,
+    },
     /// A text that is no address.
     #[error("{text:?} is not an address to listen on; write HOST:PORT, for example 127.0.0.1:0 for any free port")]
     ListenAddress {
@@ -84,6 +93,7 @@ impl Error {
             Self::LogFilter { .. }
             | Self::LogFilterEncoding
             | Self::PublicBind { .. }
+            | Self::PublicOpenBind { .. }
             | Self::ListenAddress { .. }
             | Self::Usage(_) => Exit::Usage,
         }

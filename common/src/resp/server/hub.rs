@@ -28,6 +28,8 @@ pub(super) struct Hub<W, S> {
     clock: Clock,
     wake: Arc<Notify>,
     shutdown: Notify,
+    /// Notified when a task of the server has panicked.
+    broken: Rc<Notify>,
     stopped: Cell<bool>,
     /// Where sockets are read into. One buffer serves all connections: an idle one then holds none.
     pub(super) scratch: RefCell<Box<[u8]>>,
@@ -43,6 +45,19 @@ struct State<W, S> {
     /// Scratch for `unsent` while it is worked through.
     working: Vec<ConnId>,
     last_idle_scan: Duration,
+}
+
+/// Held by each task of the server while it runs. The runtime would swallow a panic, and what is left would go on without its
+/// flusher, or with a change in memory that is not in the log: everybody would wait for a reply that cannot come.
+#[derive(Debug)]
+pub(super) struct Alarm(Rc<Notify>);
+
+impl Drop for Alarm {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.notify_one();
+        }
+    }
 }
 
 /// Executes one request; false when the connection goes no further for now.
@@ -77,6 +92,7 @@ impl<W: AsyncWrite + Unpin + 'static, S: Service> Hub<W, S> {
             clock,
             wake,
             shutdown: Notify::new(),
+            broken: Rc::new(Notify::new()),
             stopped: Cell::new(false),
             scratch: RefCell::new(vec![0; READ_BYTES].into()),
         }
@@ -208,6 +224,16 @@ impl<W: AsyncWrite + Unpin + 'static, S: Service> Hub<W, S> {
         self.wake.notify_one();
     }
 
+    /// What a task holds so that its panic ends the server.
+    pub(super) fn alarm(&self) -> Alarm {
+        Alarm(Rc::clone(&self.broken))
+    }
+
+    /// Returns when a task has panicked.
+    pub(super) async fn broken(&self) {
+        self.broken.notified().await;
+    }
+
     pub(super) fn answer(&self, question: Question<S>) {
         let now = self.clock.now();
         let state = &mut *self.state.borrow_mut();
@@ -275,6 +301,7 @@ impl<W: AsyncWrite + Unpin + 'static, S: Service> Hub<W, S> {
 
     /// Waits until the socket of `id` has taken what may leave.
     async fn drain(self: Rc<Self>, id: ConnId) {
+        let _alarm = self.alarm();
         std::future::poll_fn(|cx| {
             let state = &mut *self.state.borrow_mut();
             let durable = state.service.durable();
@@ -299,6 +326,7 @@ impl<W: AsyncWrite + Unpin + 'static, S: Service> Hub<W, S> {
 
 /// Runs [`Hub::flush`] whenever something has been executed or made durable.
 pub(super) async fn flush_when_woken<W: AsyncWrite + Unpin + 'static, S: Service>(hub: Rc<Hub<W, S>>) {
+    let _alarm = hub.alarm();
     loop {
         hub.wake.notified().await;
         hub.flush();

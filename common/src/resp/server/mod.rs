@@ -214,6 +214,10 @@ impl Clock {
 ///
 /// `wake` runs the flusher when it is notified, from any thread: when a sync has returned. Must run within a tokio
 /// `LocalRuntime`, whose thread does nothing else.
+///
+/// # Panics
+///
+/// When the service does: after that nobody knows what of a request has been done.
 pub async fn run<L, S>(
     listener: L,
     service: S,
@@ -234,6 +238,7 @@ where
         tokio::task::spawn_local({
             let hub = Rc::clone(&hub);
             async move {
+                let _alarm = hub.alarm();
                 let mut interval = tokio::time::interval(TICK);
                 interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
                 loop {
@@ -245,6 +250,7 @@ where
         tokio::task::spawn_local({
             let hub = Rc::clone(&hub);
             async move {
+                let _alarm = hub.alarm();
                 while let Some(question) = questions.0.recv().await {
                     hub.answer(question);
                 }
@@ -261,7 +267,7 @@ where
     let limits = Rc::clone(&hub);
     let readers = Rc::clone(&hub);
     let refusal = Refusal(b"-ERR max number of clients reached\r\n");
-    let left = net::serve(
+    let serving = net::serve(
         listener,
         drain_timeout,
         move || limits.limits().max_connections,
@@ -270,13 +276,17 @@ where
         move |read, write, peer, permit| {
             let hub = Rc::clone(&readers);
             async move {
+                let _alarm = hub.alarm();
                 let id = hub.connect(write, peer);
                 reader::read_requests(&hub, id, read).await;
                 drop(permit);
             }
         },
-    )
-    .await;
+    );
+    let left = tokio::select! {
+        left = serving => left,
+        () = hub.broken() => panic!("a task of the server has panicked: what it left behind cannot be served"),
+    };
     if left > 0 {
         tracing::warn!(connections = left, "ended with connections that had not read their replies");
         hub.kill_all();
