@@ -253,6 +253,61 @@ fn time_passes_between_the_requests_of_a_pipeline() {
 }
 
 #[test]
+fn a_wait_in_a_pipeline_begins_when_its_turn_has_come() {
+    let server = Server::start();
+    let mut stream = server.connect();
+    stream.write_all(b"DEBUG SLEEP 0.4\r\nTIME\r\nBLPOP none 0.4\r\nTIME\r\nQUIT\r\n").expect("it is sent");
+    let replies = String::from_utf8(rest(&mut stream)).expect("text");
+    let words: Vec<&str> = replies.split("\r\n").collect();
+    let time = |at: usize| -> f64 {
+        let part = |at: usize| -> f64 { words[at].parse().expect("a number") };
+        part(at) + part(at + 2) / 1e6
+    };
+    // +OK, *2 $n seconds $n microseconds, *-1, and the time again. By the clock of the first request the wait would be over
+    // when it begins.
+    assert_eq!(words[6], "*-1", "{replies}");
+    assert!(time(9) - time(3) >= 0.39, "{replies}");
+}
+
+#[test]
+fn what_comes_what_goes_and_who_is_refused_is_counted() {
+    let server = Server::with(|config| config.maxclients = 2);
+    let mut stream = server.connect();
+    assert_eq!(call(&mut stream, b"PING\r\n", 7), "+PONG\r\n");
+    let mut other = server.connect();
+    let (value, set) = (vec![b'v'; 8_000_000], b"*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$8000000\r\n");
+    other.write_all(set).expect("it is sent");
+    other.write_all(&value).expect("it is sent");
+    assert_eq!(call(&mut other, b"\r\n", 5), "+OK\r\n");
+    // More than the sockets hold: most of it leaves bit by bit.
+    other.write_all(b"GET k\r\n").expect("it is sent");
+    server_refuses(&server);
+    let mut reply = vec![0; "$8000000\r\n\r\n".len() + value.len()];
+    other.read_exact(&mut reply).expect("it is answered");
+    server_refuses(&server);
+    let received = 2 * "PING\r\n".len() + set.len() + value.len() + "\r\nGET k\r\nINFO stats\r\n".len();
+    let sent = 2 * "+PONG\r\n".len() + "+OK\r\n".len() + reply.len();
+    // The server has counted the last of the reply when it is its turn again.
+    assert_eq!(call(&mut stream, b"PING\r\n", 7), "+PONG\r\n");
+    stream.write_all(b"INFO stats\r\nQUIT\r\n").expect("it is sent");
+    let info = String::from_utf8(rest(&mut stream)).expect("text");
+    let received = received + "QUIT\r\n".len();
+    for line in [
+        format!("total_net_input_bytes:{received}"),
+        format!("total_net_output_bytes:{sent}"),
+        "rejected_connections:2".to_owned(),
+        "total_connections_received:2".to_owned(),
+    ] {
+        assert!(info.lines().any(|shown| shown == line), "{line} in {info}");
+    }
+}
+
+/// Comes when all places are taken.
+fn server_refuses(server: &Server) {
+    assert_eq!(rest(&mut server.connect()), b"-ERR max number of clients reached\r\n");
+}
+
+#[test]
 fn one_byte_at_a_time_hurts_nobody() {
     let server = Server::start();
     let mut slow = server.connect();

@@ -158,6 +158,61 @@ fn hits_and_misses_of_reads_are_counted() {
     assert!(info.contains("\r\nkeyspace_hits:2\r\nkeyspace_misses:2\r\n"), "{info}");
 }
 
+#[test]
+fn what_a_transaction_queues_is_bounded() {
+    /// The least that the parameter may be set to, in bytes.
+    const LIMIT: usize = 1 << 20;
+    let mut stage = Stage::new();
+    let text = |stage: &mut Stage, words: &[&str]| {
+        String::from_utf8(stage.request("a", &OwnedRequest::new(words)).0).expect("text")
+    };
+    assert_eq!(text(&mut stage, &["CONFIG", "SET", "client-query-buffer-limit", "1mb"]), "+OK\r\n");
+    let large = "v".repeat(100_000);
+    // Ten large requests; or many small ones, whose text is the least part of what they take.
+    for (request, at_least, at_most) in
+        [(&["SET", "key", &large][..], 10, 10), (&["PING"], LIMIT / 256, LIMIT / "PING".len() / 8)]
+    {
+        for round in ["at first", "once more: what was queued before was given back"] {
+            assert_eq!(text(&mut stage, &["MULTI"]), "+OK\r\n");
+            let queued = (0..=at_most).take_while(|_| text(&mut stage, request) == "+QUEUED\r\n").count();
+            assert!((at_least..=at_most).contains(&queued), "{queued} times {:?} are queued, {round}", request[0]);
+            let refusal = "-ERR the transaction is larger than client-query-buffer-limit\r\n";
+            assert_eq!(text(&mut stage, request), refusal);
+            let discarded = "-EXECABORT Transaction discarded because of previous errors.\r\n";
+            assert_eq!(text(&mut stage, &["EXEC"]), discarded, "half a transaction is none");
+            assert_eq!(text(&mut stage, &["EXISTS", "key"]), ":0\r\n");
+        }
+    }
+    text(&mut stage, &["MULTI"]);
+    for _ in 0..10 {
+        assert_eq!(text(&mut stage, &["SET", "key", &large]), "+QUEUED\r\n");
+    }
+    assert_eq!(text(&mut stage, &["EXEC"]), format!("*10\r\n{}", "+OK\r\n".repeat(10)), "what fits is executed");
+}
+
+#[test]
+fn rates_are_those_of_the_last_second() {
+    let mut stage = Stage::new();
+    let shown = |stage: &Stage| -> Vec<String> {
+        let info = ch01_kv::protocol::info::text(&stage.kv, stage.now, &["stats".to_owned()]);
+        info.lines().filter_map(|line| line.strip_prefix("instantaneous_")).map(str::to_owned).collect()
+    };
+    let pass = |stage: &mut Stage, millis: u64| {
+        stage.now.uptime += Duration::from_millis(millis);
+        stage.kv.tick(stage.now);
+    };
+    pass(&mut stage, 1000);
+    (0..30).for_each(|_| drop(stage.request("a", &OwnedRequest::new(["PING"]))));
+    stage.kv.received(5 << 10);
+    stage.kv.sent(1 << 10);
+    pass(&mut stage, 900);
+    assert_eq!(shown(&stage), ["ops_per_sec:0", "input_kbps:0.00", "output_kbps:0.00"], "the second is not over");
+    pass(&mut stage, 1100);
+    assert_eq!(shown(&stage), ["ops_per_sec:15", "input_kbps:2.50", "output_kbps:0.50"], "within two seconds");
+    pass(&mut stage, 1000);
+    assert_eq!(shown(&stage), ["ops_per_sec:0", "input_kbps:0.00", "output_kbps:0.00"]);
+}
+
 fn run(name: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scripts/dialogues").join(name);
     goldenscript::run(&mut Stage::new(), path).unwrap_or_else(|error| panic!("{name}: {error}"));

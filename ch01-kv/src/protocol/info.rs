@@ -125,10 +125,17 @@ fn persistence(kv: &Kv) -> Lines {
 
 fn stats(kv: &Kv) -> Lines {
     let stats = &kv.stats;
+    let (received, sent) = stats.bytes_per_second;
+    let kibibytes = |bytes: f64| format!("{:.2}", bytes / 1024.0);
     lines([
         ("total_connections_received", &stats.connections),
         ("total_commands_processed", &stats.commands),
         ("instantaneous_ops_per_sec", &stats.commands_per_second),
+        ("total_net_input_bytes", &stats.received_bytes),
+        ("total_net_output_bytes", &stats.sent_bytes),
+        ("instantaneous_input_kbps", &kibibytes(received)),
+        ("instantaneous_output_kbps", &kibibytes(sent)),
+        ("rejected_connections", &stats.refused_connections),
         ("total_error_replies", &stats.errors.values().sum::<u64>()),
         ("expired_keys", &stats.expired_keys),
         ("evicted_keys", &stats.evicted_keys),

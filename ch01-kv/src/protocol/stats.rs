@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// Over how long the rate of commands is measured.
+/// Over how long rates are measured.
 const RATE_WINDOW: Duration = Duration::from_secs(1);
 
 /// How many kinds of error are told apart: clients can make them up with wrong commands no further than this.
@@ -14,6 +14,12 @@ const MAX_ERROR_KINDS: usize = 128;
 pub struct Stats {
     /// Connections that were taken.
     pub connections: u64,
+    /// Connections that were refused: all places were taken.
+    pub refused_connections: u64,
+    /// What was read from clients, in bytes.
+    pub received_bytes: u64,
+    /// What was written to clients, in bytes.
+    pub sent_bytes: u64,
     /// Requests that were answered, with errors too.
     pub commands: u64,
     /// Changes to the data.
@@ -34,10 +40,13 @@ pub struct Stats {
     pub monitors: usize,
     /// Commands a second, lately.
     pub commands_per_second: u64,
+    /// Bytes a second that were read from clients, lately, and that were written to them.
+    pub bytes_per_second: (f64, f64),
     /// Errors by their code words.
     pub errors: BTreeMap<String, u64>,
     sampled_at: Duration,
     sampled_commands: u64,
+    sampled_bytes: (u64, u64),
 }
 
 impl Stats {
@@ -53,14 +62,18 @@ impl Stats {
         }
     }
 
-    /// Measures the rate of commands, when it is time.
+    /// Measures the rates, when it is time.
     pub fn sample(&mut self, now: Duration) {
         let since = now.saturating_sub(self.sampled_at);
         if since >= RATE_WINDOW {
             let commands = self.commands.saturating_sub(self.sampled_commands);
             self.commands_per_second = (commands as f64 / since.as_secs_f64()).round() as u64;
+            let rate = |bytes: u64, sampled: u64| bytes.saturating_sub(sampled) as f64 / since.as_secs_f64();
+            let (received, sent) = self.sampled_bytes;
+            self.bytes_per_second = (rate(self.received_bytes, received), rate(self.sent_bytes, sent));
             self.sampled_at = now;
             self.sampled_commands = self.commands;
+            self.sampled_bytes = (self.received_bytes, self.sent_bytes);
         }
     }
 

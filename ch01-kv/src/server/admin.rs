@@ -59,6 +59,9 @@ fn metrics(kv: &Kv, now: Now) -> Metrics {
     let stats = &kv.stats;
     metrics.gauge("kv_uptime_seconds", "Since the server started.").value(now.uptime);
     metrics.counter("kv_connections_total", "Connections that were taken.").value(stats.connections);
+    metrics.counter("kv_refused_connections_total", "Connections over the limit.").value(stats.refused_connections);
+    metrics.counter("kv_received_bytes_total", "Read from clients.").value(stats.received_bytes);
+    metrics.counter("kv_sent_bytes_total", "Written to clients.").value(stats.sent_bytes);
     metrics.gauge("kv_connected_clients", "Connections that are open.").value(kv.sessions.len() as u64);
     metrics.gauge("kv_blocked_clients", "Clients that wait for a key.").value(stats.blocked_clients as u64);
     metrics.counter("kv_commands_total", "Requests that were answered.").value(stats.commands);

@@ -1,5 +1,5 @@
-//! Bugs that can be planted without touching the server: a shell that does not wait, threads that report what they have not
-//! done, disks that lie, and recoveries that skip.
+//! Bugs that can be planted without touching the server: a shell that does not wait, writes that are recorded wrongly or not
+//! at all, threads that report what they have not done, disks that lie, and recoveries that skip.
 
 use std::fmt;
 use std::io;
@@ -31,9 +31,10 @@ pub(crate) enum Bug {
     RemovalsIgnored,
     LastCommandIgnored,
     ChangeNotRecorded,
+    WriteRecordedAsExpiry,
 }
 
-pub(crate) const ALL: [Bug; 19] = [
+pub(crate) const ALL: [Bug; 20] = [
     Bug::RepliesDoNotWait,
     Bug::ReadsDoNotWait,
     Bug::AbandonedRepliesLeave,
@@ -53,6 +54,7 @@ pub(crate) const ALL: [Bug; 19] = [
     Bug::RemovalsIgnored,
     Bug::LastCommandIgnored,
     Bug::ChangeNotRecorded,
+    Bug::WriteRecordedAsExpiry,
 ];
 
 impl Bug {

@@ -16,13 +16,13 @@ use ch01_kv::protocol::config::Config;
 use ch01_kv::protocol::service::Kv;
 use ch01_kv::storage::journal::Journal;
 use ch01_kv::storage::{Report, StorageError};
-use ch01_kv::values::ValueRef;
 use common::disk::{Crash, Disk, SimDisk};
 use common::net::Peer;
 use common::resp::server::{ConnId, Effect, Flow, Now, Service};
 use common::resp::{OwnedRequest, Protocol, Replies, Request};
 
 use super::bugs::{Bug, BuggyDisk};
+use super::state::{State, alive, difference, state_of};
 use super::threads::{Bench, Threads};
 use super::workload::Args;
 
@@ -34,9 +34,6 @@ const DATABASES: usize = 3;
 
 /// How many lines of a trace are shown.
 const TRACE_LINES: usize = 60;
-
-/// What is in the databases: by database and key, the value and the deadline.
-pub(crate) type State = BTreeMap<(usize, String), String>;
 
 /// A moment at which a group of the log can end.
 #[derive(Debug)]
@@ -81,6 +78,11 @@ pub(crate) struct Machine {
     slots: slab::Slab<()>,
     serial: u64,
     moments: Vec<Moment>,
+    /// What is in the databases now, as far as it was looked at.
+    state: State,
+    /// How far the log had been recorded when data last changed by more than a deadline that had passed: what a client can
+    /// have seen, by what it would have seen. The server's own journal is not asked.
+    changed: u64,
     /// How far of the log replies have shown, and how far writes have been acknowledged.
     shown: u64,
     acknowledged: u64,
@@ -97,54 +99,6 @@ pub(crate) fn dir() -> PathBuf {
 fn config(policy: Policy) -> Config {
     let listen = "127.0.0.1:0".parse().expect("an address");
     Config { databases: DATABASES, appendfsync: policy, ..Config::new(listen, dir()) }
-}
-
-/// Everything that is in the databases. Kinds without an order of their own are sorted.
-pub(crate) fn state_of(kv: &Kv) -> State {
-    let mut state = State::new();
-    for (index, db) in kv.dbs.iter().enumerate() {
-        let mut shown = 0;
-        db.scan(0, usize::MAX, &mut |entry| {
-            shown += 1;
-            let text = |bytes: &[u8]| {
-                if bytes.len() > 64 {
-                    format!("{} bytes {}", bytes.len(), crc32fast::hash(bytes))
-                } else {
-                    bytes.escape_ascii().to_string()
-                }
-            };
-            let mut items: Vec<String> = Vec::new();
-            let kind = match entry.value() {
-                ValueRef::Str(bytes) => {
-                    items.push(text(bytes));
-                    "string"
-                }
-                ValueRef::List(list) => {
-                    items.extend(list.iter().map(text));
-                    "list"
-                }
-                ValueRef::Hash(hash) => {
-                    items.extend(hash.iter().map(|(field, value)| format!("{}={}", text(field), text(value))));
-                    items.sort();
-                    "hash"
-                }
-                ValueRef::Set(set) => {
-                    items.extend(set.iter().map(text));
-                    items.sort();
-                    "set"
-                }
-                ValueRef::ZSet(zset) => {
-                    items.extend(zset.iter_from(0).map(|(member, score)| format!("{}={score}", text(member))));
-                    "zset"
-                }
-            };
-            assert!(!items.is_empty(), "an empty {kind} stays");
-            let deadline = entry.deadline().map_or(String::new(), |at| format!(" until {}", at.0));
-            state.insert((index, text(entry.key())), format!("{kind} {}{deadline}", items.join(" ")));
-        });
-        assert_eq!(shown, db.len(), "database {index} counts its keys");
-    }
-    state
 }
 
 /// Opens the server's state on `disk`.
@@ -199,7 +153,8 @@ impl Machine {
     ) -> Result<(Self, Report), StorageError> {
         let (kv, bench, report) = open(disk, policy, seed, bug)?;
         let unix_ms = EPOCH_MS + u64::try_from(uptime.as_millis()).expect("a simulation is short");
-        let first = Moment { position: 0, state: Rc::new(state_of(&kv)) };
+        let state = state_of(&kv);
+        let first = Moment { position: 0, state: Rc::new(state.clone()) };
         let machine = Self {
             kv,
             disk: disk.clone(),
@@ -212,6 +167,8 @@ impl Machine {
             slots: slab::Slab::new(),
             serial: 0,
             moments: vec![first],
+            state,
+            changed: 0,
             shown: 0,
             acknowledged: 0,
             trace: VecDeque::new(),
@@ -252,10 +209,32 @@ impl Machine {
         self.kv.journal.as_ref().map_or(0, |journal| journal.position().0)
     }
 
-    /// How far what clients can have seen has been recorded. Expiries do not count: a key that comes back has its deadline, and
-    /// it has passed.
+    /// How far what clients can have seen has been recorded: by what the data shows, and at least what the journal says.
+    /// Expiries do not count: a key that comes back has its deadline, and it has passed.
     fn seen(&self) -> u64 {
+        self.journal_seen().max(self.changed)
+    }
+
+    fn journal_seen(&self) -> u64 {
         self.kv.journal.as_ref().map_or(0, |journal| journal.seen().0)
+    }
+
+    /// Looks at the data after `what` was executed. Where it has changed, the journal must know that a client can have seen all
+    /// that has been recorded: within a request, what expires goes before what is written.
+    fn reckon(&mut self, what: &str) {
+        let state = state_of(&self.kv);
+        let now = self.now.unix_ms;
+        if !alive(&self.state, now).eq(alive(&state, now)) {
+            let (position, seen) = (self.position(), self.journal_seen());
+            self.changed = position;
+            if seen != position && self.violation.is_none() {
+                self.violation = Some(format!(
+                    "{what} has changed the data, is recorded up to {position}, and counts as seen up to {seen}:{}",
+                    difference(&state, &self.state)
+                ));
+            }
+        }
+        self.state = state;
     }
 
     /// Lets a client's requests arrive together. False when it waits for something and cannot be heard.
@@ -270,10 +249,15 @@ impl Machine {
             let request = OwnedRequest::new(request);
             let mut replies = Replies::new(Protocol::Resp2);
             let before = self.seen();
-            let flow = self.kv.call(self.now, id, &request.as_request(), &mut replies);
+            let what = describe(&request.as_request());
+            let flow = if self.is_taken_for_expiry(id, &request.as_request(), &mut replies) {
+                Flow::Continue
+            } else {
+                self.kv.call(self.now, id, &request.as_request(), &mut replies)
+            };
+            self.reckon(&what);
             let after = self.seen();
             self.bench.borrow_mut().recorded = self.position();
-            let what = describe(&request.as_request());
             let bytes = replies.take();
             self.note(|| format!("client {client}: {what} -> {} at {after}", short(&bytes)));
             let name = String::from_utf8_lossy(request.as_request().name()).to_ascii_lowercase();
@@ -301,6 +285,21 @@ impl Machine {
             said.iter_mut().for_each(|held| held.waits_for = waits_for);
             self.conns[client].held.append(&mut said);
         }
+        true
+    }
+
+    /// The server's part where this bug is planted: a key is removed as if its deadline had passed.
+    fn is_taken_for_expiry(&mut self, id: ConnId, request: &Request<'_>, replies: &mut Replies) -> bool {
+        let session = &self.kv.sessions[id.slot];
+        let planted = self.bug == Some(Bug::WriteRecordedAsExpiry) && session.transaction.is_none();
+        let (db, key) = (session.db, request.get(1).unwrap_or_default());
+        if !planted || !request.is(0, "DEL") || !self.kv.dbs[db].remove(key) {
+            return false;
+        }
+        if let Some(journal) = &mut self.kv.journal {
+            journal.record_expiry(db, key);
+        }
+        replies.integer(1);
         true
     }
 
@@ -383,6 +382,12 @@ impl Machine {
         self.now.uptime += passed;
         self.now.unix_ms += u64::try_from(passed.as_millis()).expect("a simulation is short");
         self.kv.tick(self.now);
+        let before = std::mem::replace(&mut self.state, state_of(&self.kv));
+        let now = self.now.unix_ms;
+        if !alive(&before, now).eq(alive(&self.state, now)) && self.violation.is_none() {
+            let difference = difference(&self.state, &before);
+            self.violation = Some(format!("time alone has changed more than what was due:{difference}"));
+        }
         self.remember();
         self.apply_effects();
         self.flush();
@@ -451,9 +456,9 @@ impl Machine {
         }
     }
 
-    /// Whether some client waits for a reply that was made.
-    pub(crate) fn owes_replies(&self) -> bool {
-        self.conns.iter().any(|conn| !conn.held.is_empty())
+    /// How many replies have been made that clients wait for.
+    pub(crate) fn owed_replies(&self) -> usize {
+        self.conns.iter().map(|conn| conn.held.len()).sum()
     }
 
     /// How many syncs of the log failed.
@@ -471,6 +476,11 @@ impl Machine {
         self.flush();
         let uptime = self.now.uptime;
         self.kv.journal.take().map_or(Ok(()), |journal| journal.close(uptime))
+    }
+
+    /// At how many moments a group of the log can have ended.
+    pub(crate) fn moments(&self) -> usize {
+        self.moments.len()
     }
 
     /// The state in memory.
@@ -524,16 +534,6 @@ impl Machine {
         }
         story
     }
-}
-
-fn difference(found: &State, wanted: &State) -> String {
-    let mut text = String::new();
-    for key in found.keys().chain(wanted.keys()).collect::<std::collections::BTreeSet<_>>() {
-        if found.get(key) != wanted.get(key) {
-            let _ = write!(text, "\n  {key:?}: {:?} instead of {:?}", found.get(key), wanted.get(key));
-        }
-    }
-    text
 }
 
 fn describe(request: &Request<'_>) -> String {

@@ -74,8 +74,8 @@ struct Gate {
 }
 
 /// Accepts connections until `shutdown` completes, and hands each to `serve_one` in a task of its own on this thread; then
-/// waits until they have ended, at most [`Limits::drain_timeout`]. `max_connections` is asked at each connection, so that it
-/// may be changed while the server runs.
+/// waits until they have ended, at most [`Limits::drain_timeout`]. `admits` is told at each connection how many there are
+/// already, and says whether one more is served: the limit may be changed while the server runs, and refusals counted.
 ///
 /// Returns how many connections were still there when the time was up.
 ///
@@ -83,7 +83,7 @@ struct Gate {
 pub async fn serve<L, S, F>(
     listener: L,
     drain_timeout: Duration,
-    max_connections: impl Fn() -> usize,
+    admits: impl Fn(usize) -> bool,
     refusal: Refusal,
     shutdown: impl Future<Output = ()>,
     mut serve_one: S,
@@ -103,7 +103,7 @@ where
             accepted = listener.accept() => accepted,
         };
         match accepted {
-            Ok((read, write, peer)) if gate.taken.get() < max_connections() => {
+            Ok((read, write, peer)) if admits(gate.taken.get()) => {
                 gate.taken.set(gate.taken.get() + 1);
                 let permit = Permit { gate: Rc::clone(&gate) };
                 tokio::task::spawn_local(serve_one(read, write, peer, permit));

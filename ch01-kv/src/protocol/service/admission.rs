@@ -97,13 +97,17 @@ impl Kv {
         if self.stats.monitors > 0 {
             self.show_to_monitors(now, conn, command, request);
         }
+        let queues = self.sessions[conn.slot].transaction.is_some()
+            && !matches!(command.name, "exec" | "discard" | "multi" | "watch" | "quit" | "reset");
         let flags = self.flags_of(conn, command);
-        if let Err(error) = self.check_disk(flags).and_then(|()| self.make_room(now, flags)) {
+        // A queue takes memory whatever is queued, also what only reads.
+        let takes = if queues { flags.and(Flags::DENYOOM) } else { flags };
+        if let Err(error) = self.check_disk(flags).and_then(|()| self.make_room(now, takes)) {
             return self.refuse(conn, request, replies, error);
         }
         let session = &mut self.sessions[conn.slot];
         if let Some(transaction) = &mut session.transaction
-            && !matches!(command.name, "exec" | "discard" | "multi" | "watch" | "quit" | "reset")
+            && queues
         {
             let max_bytes = self.config.max_request_bytes;
             if let Err(error) = transaction.queue(command, request, max_bytes) {

@@ -183,6 +183,18 @@ impl Service for Kv {
         self.stats.monitors -= usize::from(session.monitors);
     }
 
+    fn refused(&mut self) {
+        self.stats.refused_connections += 1;
+    }
+
+    fn received(&mut self, bytes: usize) {
+        self.stats.received_bytes += bytes as u64;
+    }
+
+    fn sent(&mut self, bytes: usize) {
+        self.stats.sent_bytes += bytes as u64;
+    }
+
     fn call(&mut self, now: Now, conn: ConnId, request: &Request<'_>, replies: &mut Replies) -> Flow {
         self.stats.commands += 1;
         let before = replies.len();

@@ -106,6 +106,21 @@ impl<W: AsyncWrite + Unpin + 'static, S: Service> Hub<W, S> {
         self.state.borrow().service.limits()
     }
 
+    /// Whether one more connection is served, beside `taken`.
+    pub(super) fn admits(&self, taken: usize) -> bool {
+        let service = &mut self.state.borrow_mut().service;
+        let admitted = taken < service.limits().max_connections;
+        if !admitted {
+            service.refused();
+        }
+        admitted
+    }
+
+    /// Counts what has been read from a connection.
+    pub(super) fn received(&self, bytes: usize) {
+        self.state.borrow_mut().service.received(bytes);
+    }
+
     pub(super) fn request_limits(&self, id: ConnId) -> crate::resp::Limits {
         self.state.borrow().service.request_limits(id)
     }
@@ -281,19 +296,22 @@ impl<W: AsyncWrite + Unpin + 'static, S: Service> Hub<W, S> {
             if connection.draining {
                 continue;
             }
-            match connection.send(now, durable, &mut Context::from_waker(Waker::noop())) {
-                Poll::Ready(Ok(())) if connection.is_sent() => {
-                    if connection.closing {
+            let before = connection.unsent_bytes();
+            let sent = connection.send(now, durable, &mut Context::from_waker(Waker::noop()));
+            let (is_sent, closing) = (connection.is_sent(), connection.closing);
+            connection.draining = sent.is_pending();
+            let taken = before - connection.unsent_bytes();
+            state.service.sent(taken);
+            match sent {
+                Poll::Ready(Ok(())) if is_sent => {
+                    if closing {
                         state.disconnect(id, now);
                     }
                 }
                 // What is left waits for a position.
                 Poll::Ready(Ok(())) => state.queue(id),
                 Poll::Ready(Err(_)) => state.disconnect(id, now),
-                Poll::Pending => {
-                    connection.draining = true;
-                    tokio::task::spawn_local(Rc::clone(self).drain(id));
-                }
+                Poll::Pending => drop(tokio::task::spawn_local(Rc::clone(self).drain(id))),
             }
         }
         state.working = working;
@@ -306,15 +324,16 @@ impl<W: AsyncWrite + Unpin + 'static, S: Service> Hub<W, S> {
             let state = &mut *self.state.borrow_mut();
             let durable = state.service.durable();
             let Some(connection) = state.get(id) else { return Poll::Ready(()) };
+            let before = connection.unsent_bytes();
             let sent = connection.send(self.clock.now(), durable, cx);
             if sent.is_pending() {
                 connection.drainer = Some(cx.waker().clone());
             }
+            connection.draining = sent.is_pending();
+            let taken = before - connection.unsent_bytes();
+            state.service.sent(taken);
             match std::task::ready!(sent) {
-                Ok(()) => {
-                    connection.draining = false;
-                    state.queue(id);
-                }
+                Ok(()) => state.queue(id),
                 Err(_) => state.disconnect(id, self.clock.now()),
             }
             Poll::Ready(())

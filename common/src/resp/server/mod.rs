@@ -103,6 +103,15 @@ pub trait Service: 'static {
     /// It has gone, for whatever reason. Called exactly once for each `connected`.
     fn disconnected(&mut self, now: Now, conn: ConnId);
 
+    /// A connection was refused: all places are taken.
+    fn refused(&mut self) {}
+
+    /// Bytes have been read from a connection; called before what they ask for is executed.
+    fn received(&mut self, _bytes: usize) {}
+
+    /// Bytes have been written to a connection.
+    fn sent(&mut self, _bytes: usize) {}
+
     /// A request has arrived. Its reply goes to `replies`; none is written when the connection is blocked.
     fn call(&mut self, now: Now, conn: ConnId, request: &Request<'_>, replies: &mut Replies) -> Flow;
 
@@ -270,7 +279,7 @@ where
     let serving = net::serve(
         listener,
         drain_timeout,
-        move || limits.limits().max_connections,
+        move |taken| limits.admits(taken),
         refusal,
         stop,
         move |read, write, peer, permit| {

@@ -110,6 +110,7 @@ impl Reader {
         if count == 0 {
             return Poll::Ready(Ok(0));
         }
+        hub.received(count);
         if reading == Reading::Closing {
             return Poll::Ready(Ok(count));
         }
