@@ -77,6 +77,35 @@ fn answer_to(server: &Server, bytes: &[u8]) -> String {
     String::from_utf8_lossy(&rest(&mut stream)).into_owned()
 }
 
+/// What `CLIENT LIST` says of the client of this name, if it is there.
+fn listed(stream: &mut TcpStream, name: &str) -> Option<String> {
+    let mut head = call(stream, b"CLIENT LIST\r\n", 1);
+    while !head.ends_with('\n') {
+        head.push_str(&call(stream, b"", 1));
+    }
+    let len: usize = head[1..].trim_end().parse().expect("a length");
+    let list = call(stream, b"", len + 2);
+    list.lines().find(|line| line.contains(&format!(" name={name} "))).map(str::to_owned)
+}
+
+/// A number in a line of `CLIENT LIST`.
+fn field(line: &str, name: &str) -> usize {
+    let value = line.split(' ').find_map(|word| word.strip_prefix(name)?.strip_prefix('='));
+    value.and_then(|value| value.parse().ok()).expect("the field is there")
+}
+
+/// A client that asks for 5 GB, a megabyte at a time, and reads none of it: what the backpressure lets into memory is far from
+/// the limit on output.
+fn deaf(server: &Server) -> TcpStream {
+    let value = "v".repeat(1 << 20);
+    let set = format!("*3\r\n$3\r\nSET\r\n$1\r\na\r\n${}\r\n{value}\r\n", value.len());
+    let mut deaf = server.connect();
+    assert_eq!(call(&mut deaf, set.as_bytes(), 5), "+OK\r\n");
+    assert_eq!(call(&mut deaf, b"CLIENT SETNAME deaf\r\n", 5), "+OK\r\n");
+    deaf.write_all("GET a\r\n".repeat(5000).as_bytes()).expect("it is sent");
+    deaf
+}
+
 /// The memory of this process, in bytes.
 fn resident_bytes() -> u64 {
     let statm = std::fs::read_to_string("/proc/self/statm").expect("this is Linux");
@@ -173,6 +202,44 @@ fn a_client_that_never_reads_is_disconnected_at_the_limit() {
     let received = rest(&mut deaf).len();
     assert!(received < 10_000 * value.len(), "nobody was disconnected: {sent:?}");
     server.assert_serves();
+}
+
+#[test]
+fn a_client_that_is_held_back_and_takes_nothing_is_disconnected_in_time() {
+    let server = Server::with(|config| config.max_stall = Duration::from_millis(1));
+    let mut other = server.connect();
+    let mut deaf = deaf(&server);
+    let deadline = Instant::now() + PATIENCE;
+    while let Some(line) = listed(&mut other, "deaf") {
+        assert!(Instant::now() < deadline, "it is held for ever: {line}");
+    }
+    assert!(rest(&mut deaf).len() < 100 << 20, "what it was sent is what the sockets held");
+    // One that has been as quiet, and that nothing waits for, is still there.
+    assert_eq!(call(&mut other, b"PING\r\n", 7), "+PONG\r\n");
+}
+
+#[test]
+fn a_client_that_does_not_read_is_listed_with_what_it_holds() {
+    let server = Server::start();
+    let mut other = server.connect();
+    let deaf = deaf(&server);
+    let deadline = Instant::now() + PATIENCE;
+    let line = loop {
+        let line = listed(&mut other, "deaf").expect("it has a minute");
+        if field(&line, "obl") > 0 && field(&line, "qbuf") > 0 {
+            break line;
+        }
+        assert!(Instant::now() < deadline, "nothing waits for it: {line}");
+    };
+    // The backpressure holds one megabyte, and the last reply goes beyond it by no more than itself.
+    assert!(field(&line, "obl") <= 3 << 20, "{line}");
+    assert!(field(&line, "omem") >= field(&line, "obl"), "{line}");
+    assert!(field(&line, "tot-mem") >= field(&line, "omem") + field(&line, "qbuf"), "{line}");
+    drop(deaf);
+    let mut idle = server.connect();
+    assert_eq!(call(&mut idle, b"CLIENT SETNAME idle\r\n", 5), "+OK\r\n");
+    let line = listed(&mut other, "idle").expect("it is there");
+    assert_eq!((field(&line, "obl"), field(&line, "omem"), field(&line, "qbuf")), (0, 0, 0), "{line}");
 }
 
 #[test]
@@ -431,6 +498,15 @@ fn a_server_stops_with_clients_connected() {
     for stream in [&mut idle, &mut blocked, &mut half] {
         assert!(rest(stream).is_empty());
     }
+}
+
+#[test]
+fn the_directory_is_shown_so_that_it_means_the_same_to_a_client() {
+    let server = Server::with(|config| (config.dir, config.appendonly) = ("some/directory".into(), false));
+    let path = std::path::absolute("some/directory").expect("there is a current directory");
+    let path = path.to_str().expect("text");
+    let wanted = format!("*2\r\n$3\r\ndir\r\n${}\r\n{path}\r\n", path.len());
+    assert_eq!(call(&mut server.connect(), b"CONFIG GET dir\r\n", wanted.len()), wanted);
 }
 
 #[test]

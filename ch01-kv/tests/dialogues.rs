@@ -84,6 +84,21 @@ fn a_parameter_that_is_set_is_heeded_or_refused() {
 }
 
 #[test]
+fn a_small_collection_is_scanned_in_its_order() {
+    run("scans");
+}
+
+#[test]
+fn a_client_is_listed_with_the_subcommand_that_it_sent() {
+    let mut stage = Stage::new();
+    stage.request("a", &OwnedRequest::new(["CLIENT", "SETNAME", "first"]));
+    stage.request("b", &OwnedRequest::new(["GET", "key"]));
+    let list = String::from_utf8(stage.request("c", &OwnedRequest::new(["CLIENT", "LIST"])).0).expect("text");
+    let commands: Vec<&str> = list.split(' ').filter(|word| word.starts_with("cmd=")).collect();
+    assert_eq!(commands, ["cmd=client|setname", "cmd=get", "cmd=client|list"], "{list}");
+}
+
+#[test]
 fn the_command_table_tells_what_redis_tells() {
     run("introspection");
 }

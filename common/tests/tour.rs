@@ -184,20 +184,46 @@ fn a_reader_who_goes_away_ends_the_tour_quietly() {
 #[test]
 fn text_fits_the_width_and_has_no_colour_in_a_pipe() {
     let look = Look { width: 50, terminal: false, colour: false };
-    let (_, text) = narrate(look, &TourArgs::default(), "", |narrator| {
+    let args = TourArgs { quiz: true, ..TourArgs::default() };
+    let (_, text) = narrate(look, &args, "", |narrator| {
         narrator.says(&"A server is started, and nothing else is done. ".repeat(5));
-        narrator.book("ch. 1, \"Describing Performance\"", &"Percentiles are better than means. ".repeat(5));
+        narrator.book(
+            "ch. 1, \"Operability: Making Life Easy for Operations\"",
+            &"Percentiles are better than means. ".repeat(5),
+        );
         narrator.look("src/engine/percentiles.rs, and try: cargo run -p ch01-kv -- bench --rounds 7");
         let mut table = Table::new(["what", "how much"]);
         table.row(["something with a long name, which must be wrapped", "12.3 ms"]);
         narrator.table(&table);
         narrator.measured("p99", "12.3 ms");
+        narrator.measured(
+            "what is read from the server's memory",
+            "*3 SET book Designing-Data-Intensive-Applications EX 100",
+        );
+        narrator.show(&format!("      {}\n{}", "SET -> memory -> page cache -> disk, ".repeat(3), "x".repeat(150)));
+        let guess = narrator
+            .quiz(&"Which one? ".repeat(9), Question::Options(&["one of those that take long to tell, or another"]));
+        narrator.reveal(&guess, Answer::Option(0));
     });
     for line in text.lines() {
         assert!(textwrap::core::display_width(line) <= 50, "{line:?}");
     }
     assert!(!text.contains('\u{1b}'), "{text:?}");
     assert!(text.lines().filter(|line| line.starts_with("  | ")).count() > 3, "the book has its own voice: {text}");
+}
+
+#[test]
+fn titles_fit_the_width_too() {
+    let look = Look { width: 30, terminal: false, colour: false };
+    let (args, paper) = (TourArgs::default(), Paper::default());
+    let mut narrator = Narrator::new(&args, look, paper.clone(), io::empty());
+    let long =
+        Scene::new("long", "A scene of which much is told", "A section with a long title in the book", |_, _| Ok(()));
+    let tour = Tour::<Ran, NoServer>::new("Chapter 1: a title that takes more than one line").scene(long);
+    tour.run(&args, &mut narrator, &mut Ran::new()).expect("nothing fails");
+    let text = paper.text();
+    assert!(text.lines().all(|line| textwrap::core::display_width(line) <= 30), "{text}");
+    assert!(text.contains("-- 1. A scene of which much is\n   told\n"), "{text}");
 }
 
 #[test]

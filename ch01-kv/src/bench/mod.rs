@@ -186,7 +186,7 @@ fn json(report: &impl serde::Serialize) -> String {
 }
 
 fn positive(text: &str) -> Result<usize, String> {
-    text.parse::<NonZeroUsize>().map(usize::from).map_err(|error| error.to_string())
+    text.parse::<NonZeroUsize>().map(usize::from).map_err(|_| "a whole number is meant, 1 or more".into())
 }
 
 fn seconds(text: &str) -> Result<f64, String> {

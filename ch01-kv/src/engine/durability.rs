@@ -3,6 +3,9 @@
 //! They are apart from [`GroupCommit`](super::group_commit::GroupCommit), which decides over them, because the shell
 //! speaks them too: it turns each [`Effect`] into a system call or a reply, and each outcome into an [`Event`].
 //! DDIA ch. 1, "Reliability"; the policies are Redis's.
+//!
+//! **Left out**: `no-appendfsync-on-rewrite`, with which Redis does not sync while it rewrites its log, and a policy for each
+//! write (PostgreSQL's `synchronous_commit` is one for each transaction).
 
 use std::fmt;
 use std::str::FromStr;

@@ -1,6 +1,7 @@
 //! What the table holds for one key: sixteen bytes that lead to the key, its value, its deadline and its last use.
 //!
-//! A cache holds mostly small strings, and memory is what limits it: a separate allocation for the key, the value and the
+//! A cache holds mostly small strings, and memory is what limits it: how much a key takes says how long one machine is enough
+//! (DDIA ch. 1, "Approaches for Coping with Load", on scaling up before scaling out). A separate allocation for the key, the value and the
 //! object around them costs as much as they hold. Here a string lies in one allocation with its key:
 //!
 //! ```text
@@ -14,6 +15,9 @@
 //!
 //! Everything else (collections, and strings that are long or grow) has an [`Object`], which has the same head before its key,
 //! and its value elsewhere. The head says the length of a key only where a value follows it.
+//!
+//! **Left out**: numbers that are kept as such. Redis puts a small one into the pointer that would lead to it; here a number is
+//! the text that was set.
 
 use super::eviction::LruClock;
 use super::types::UnixMillis;

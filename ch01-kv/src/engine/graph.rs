@@ -3,6 +3,8 @@
 //! The distribution of followers is the load parameter of DDIA ch. 1, "Describing Load": a post is delivered to about
 //! 75 followers on average, and that average hides that some users have over 30 million. [`Graph::skewed`] draws such a
 //! graph at any size.
+//!
+//! **Left out**: communities, whose members follow each other, and a bond between being followed and posting much.
 
 use rand::{Rng, RngExt};
 

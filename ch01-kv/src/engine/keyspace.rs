@@ -3,7 +3,9 @@
 //! Every change goes through [`Db`], which keeps four books beside the table itself ([`Shards`]): the bytes in use (for
 //! `maxmemory`), the deadlines ([`Expiry`]), the keys that somebody watches or waits for ([`Watches`]), and, while a
 //! snapshot is being taken, what has yet to be saved ([`Snapshot`]). A command cannot forget one of them, because it cannot
-//! reach the table.
+//! reach the table (DDIA ch. 1, "Simplicity: Managing Complexity", on abstractions that hide what need not be known).
+//!
+//! **Left out**: keyspace notifications, and a thread that frees large values: here `UNLINK` is `DEL`.
 
 use hashbrown::hash_table::Entry as Place;
 

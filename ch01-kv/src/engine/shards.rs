@@ -3,6 +3,9 @@
 //! One large table would stop the world when it doubles, and its percentiles would show it (DDIA ch. 1, "Describing
 //! Performance"); a small one doubles in microseconds. Shards are also what a scan counts through and what a snapshot saves
 //! at a time.
+//!
+//! **Left out**: moving a large table little by little, with each command (Redis' incremental rehashing), and making a table
+//! smaller that has lost most of its keys: it keeps its size until it is empty.
 
 use std::hash::BuildHasher;
 

@@ -1,6 +1,7 @@
 //! The keys that somebody watches or waits for, and what has happened to them since it was last asked.
 //!
-//! Two want to know: a transaction under `WATCH`, whether its keys have **changed** in whatever way; a client that waits in a
+//! Two want to know: a transaction under `WATCH`, whether its keys have **changed** in whatever way (a compare-and-set over
+//! several keys: DDIA ch. 7, "Preventing Lost Updates"); a client that waits in a
 //! `BLPOP`, whether one of its keys has **arrived**: has been given a collection where there was none, and so something to
 //! take. What is added to a collection that is there already is news to nobody: whoever wants it takes it, and does not wait.
 //! A collection that is stored over a string arrives, too; Redis 7.0 forgets to tell of that one, and its client waits on.

@@ -49,6 +49,9 @@ pub struct Config {
     pub max_unsent_bytes: usize,
     /// `client-output-buffer-limit pubsub`: the same for a subscriber.
     pub max_unsent_pubsub_bytes: usize,
+    /// How long a client's socket may take none of the replies that wait for it. No parameter of Redis', and not to be set by
+    /// clients.
+    pub max_stall: Duration,
 }
 
 /// Gives a parameter the value that a text says, or tells what is wrong with the text.
@@ -243,6 +246,7 @@ impl Config {
             max_request_bytes: 1 << 30,
             max_unsent_bytes: 256 << 20,
             max_unsent_pubsub_bytes: 32 << 20,
+            max_stall: common::net::Limits::default().max_stall,
         }
     }
 

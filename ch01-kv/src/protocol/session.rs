@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use common::net::Peer;
-use common::resp::server::ConnId;
+use common::resp::server::{ConnId, Holding};
 use common::resp::{OwnedRequest, Protocol, Request};
 
 use super::context::{Block, Command};
@@ -24,6 +24,8 @@ pub struct Session {
     pub last_request: Duration,
     /// The last command's name.
     pub last_command: &'static str,
+    /// That of its subcommand, if it has one.
+    pub last_subcommand: Option<&'static str>,
     /// What `CLIENT SETNAME` said.
     pub name: String,
     /// The selected database.
@@ -46,6 +48,8 @@ pub struct Session {
     pub patterns: BTreeSet<Box<[u8]>>,
     /// What it waits for.
     pub waiting: Option<Waiting>,
+    /// What it takes of memory beside this.
+    pub holding: Holding,
     /// Which of its requests are answered.
     pub reply_mode: ReplyMode,
     /// Whether it is shown every command (`MONITOR`).
@@ -69,6 +73,11 @@ pub struct Transaction {
 const QUEUED_BYTES: usize = 64;
 
 impl Transaction {
+    /// What the queued requests take, in bytes.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     /// Queues a request.
     ///
     /// # Errors
@@ -127,6 +136,7 @@ impl Session {
             since: now,
             last_request: now,
             last_command: "NULL",
+            last_subcommand: None,
             name: String::new(),
             db: 0,
             protocol: Protocol::Resp2,
@@ -138,6 +148,7 @@ impl Session {
             channels: BTreeSet::new(),
             patterns: BTreeSet::new(),
             waiting: None,
+            holding: Holding::default(),
             reply_mode: ReplyMode::On,
             monitors: false,
             no_evict: false,
@@ -155,6 +166,12 @@ impl Session {
     /// How many channels and patterns it subscribes to.
     pub fn subscriptions(&self) -> usize {
         self.channels.len() + self.patterns.len()
+    }
+
+    /// What the client takes of memory, in bytes.
+    pub fn memory_bytes(&self) -> usize {
+        let transaction = self.transaction.as_ref().map_or(0, Transaction::bytes);
+        size_of::<Self>() + self.name.len() + transaction + self.holding.buffer_bytes + self.holding.kept_bytes
     }
 
     /// The letters that `CLIENT LIST` shows.

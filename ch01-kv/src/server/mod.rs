@@ -85,6 +85,8 @@ pub fn run(
     ready: impl FnOnce(Ready, Handle<Kv>) -> Result<(), Error>,
 ) -> Result<(), Error> {
     let Options { mut config, admin, disk } = options;
+    // What `CONFIG GET dir` shows has to mean the same to a client, who is elsewhere.
+    config.dir = std::path::absolute(&config.dir).map_err(Error::system("find the current directory"))?;
     config.maxclients = raise_file_limit(config.maxclients);
     let clock = Clock::start();
     let wake = Arc::new(Notify::new());

@@ -1,4 +1,5 @@
-//! What can go wrong with the log: the world's faults, each with what it was found in and what to do about it.
+//! What can go wrong with the log: the world's faults, each with what it was found in and what to do about it
+//! (DDIA ch. 1, "Operability: Making Life Easy for Operations").
 
 use std::io;
 use std::path::{Path, PathBuf};

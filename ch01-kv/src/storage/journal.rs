@@ -1,4 +1,5 @@
-//! The journal: the buffer that commands are recorded in, and the hands that do what [`GroupCommit`] decides about it.
+//! The journal: the buffer that commands are recorded in, and the hands that do what [`GroupCommit`] decides about it
+//! (DDIA ch. 1, "Reliability": what was promised holds whatever the disk does).
 //!
 //! ```text
 //!   record ─> buffer ──Write──> log (page cache) ──Sync, in a thread──> disk
@@ -56,6 +57,9 @@ pub enum Notice {
 }
 
 /// The journal of a server.
+///
+/// **Invariants**: `buffer` holds what was recorded and is not written, the last bytes up to `appended`; `seen <= appended`; at
+/// most one sync is under way, and none while a rewritten log takes the live one's place.
 #[derive(Debug)]
 pub struct Journal {
     disk: Arc<dyn Disk>,

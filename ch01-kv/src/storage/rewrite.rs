@@ -36,6 +36,8 @@ pub struct LiveLog {
 }
 
 /// A log that is being written, to take the place of the live one. Dropped before that, it takes its file with it.
+///
+/// **Invariant**: as long as there is an `appender`, the file has a name of its own, and nobody reads it.
 #[derive(Debug)]
 pub struct Rewrite {
     disk: Arc<dyn Disk>,

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use common::cli::{Table, chart, human};
+use common::cli::{Progress, Table, chart, human};
 use common::load::Keys;
 use common::resp::Value;
 use common::tour::{Answer, Narrator, Question};
@@ -72,9 +72,11 @@ pub(super) fn play(narrator: &mut Narrator, stage: &mut Stage) -> Result<(), Err
         let full = client.info_number("memory", "used_memory").await?;
         client.config_set("maxmemory-policy", "allkeys-lru").await?;
         let mut results = Vec::new();
+        let mut progress = Progress::new(Some(LIMITS.len() as u64 * (KEYS + REQUESTS as u64)), "requests");
         for percent in LIMITS {
-            results.push(measure(&mut client, &value, percent, full).await?);
+            results.push(measure(&mut client, &value, percent, full, &mut progress).await?);
         }
+        drop(progress);
         // A store that may not forget refuses instead: keys that are new, so that there is more to hold.
         client.config_set("maxmemory-policy", "noeviction").await?;
         let mut refusal = None;
@@ -153,7 +155,13 @@ async fn expire(client: &mut Client) -> Result<Expired, Error> {
     Ok(Expired { held, left, took: began.elapsed() })
 }
 
-async fn measure(client: &mut Client, value: &str, limit_percent: u64, full: u64) -> Result<Cached, Error> {
+async fn measure(
+    client: &mut Client,
+    value: &str,
+    limit_percent: u64,
+    full: u64,
+    progress: &mut Progress,
+) -> Result<Cached, Error> {
     client.config_set("maxmemory", "0").await?;
     client.flushall().await?;
     let limit_bytes = full * limit_percent / 100;
@@ -163,6 +171,7 @@ async fn measure(client: &mut Client, value: &str, limit_percent: u64, full: u64
         client.queue(&["SET", &format!("record:{key}"), value]).await?;
     }
     client.run_all().await?;
+    progress.inc(KEYS);
     let mut keys = Keys::zipfian(KEYS, Keys::YCSB_THETA)?.scrambled().stream(1);
     let (mut hits, mut counted) = (0, 0);
     for batch in 0..REQUESTS / BATCH {
@@ -181,6 +190,7 @@ async fn measure(client: &mut Client, value: &str, limit_percent: u64, full: u64
             client.queue(&["SET", key, value]).await?;
         }
         client.run_all().await?;
+        progress.inc(BATCH as u64);
     }
     Ok(Cached {
         limit_percent,

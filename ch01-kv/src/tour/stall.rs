@@ -6,7 +6,7 @@ use std::num::NonZeroUsize;
 use std::rc::Rc;
 use std::time::Duration;
 
-use common::cli::{Table, human};
+use common::cli::{Progress, Table, human};
 use common::load::{
     Arrivals, ClosedLoop, Keys, Latencies, Op, OpenLoop, Recorder, Schedule, Until, closed_loop, open_loop,
 };
@@ -40,6 +40,7 @@ struct Saboteur {
     client: RefCell<Option<Client>>,
     calls: Cell<u64>,
     after: u64,
+    progress: Rc<RefCell<Progress>>,
 }
 
 /// A client that reads a key, and counts.
@@ -62,6 +63,7 @@ impl Op for Reader {
                 *self.saboteur.client.borrow_mut() = Some(client);
             }
         }
+        self.saboteur.progress.borrow_mut().inc(1);
         self.client.get(&format!("key:{key}")).await.map(drop)
     }
 }
@@ -83,17 +85,19 @@ pub(super) fn play(narrator: &mut Narrator, stage: &mut Stage) -> Result<(), Err
     let server = stage.serve("stall", |_| {})?;
     let address = server.address();
     let keys = Keys::uniform(1_000)?;
+    let progress = Rc::new(RefCell::new(Progress::new(None, "requests")));
     let (closed, open) = stage.runtime.block_on(async {
         // So many requests take the closed loop a good part of its time on any machine.
-        let saboteur = sabotage(address, 4 * STALL_AFTER).await?;
+        let saboteur = sabotage(address, 4 * STALL_AFTER, &progress).await?;
         let load = ClosedLoop { clients: CLIENTS, until: Until::Elapsed(LENGTH), seed: 1, expected_interval: None };
         let closed = closed_loop(load, &keys, |_| reader(address, &saboteur), Samples::default()).await?;
-        let saboteur = sabotage(address, STALL_AFTER).await?;
+        let saboteur = sabotage(address, STALL_AFTER, &progress).await?;
         let schedule = Schedule::new(RATE, LENGTH, Arrivals::Constant)?;
         let load = OpenLoop { schedule, clients: CLIENTS, seed: 1 };
         let open = open_loop(load, &keys, |_| reader(address, &saboteur), Samples::default()).await?;
         Ok::<_, Error>((closed, open))
     })?;
+    drop(progress);
     server.stop()?;
     if let Some(error) = closed.first_error.or(open.first_error) {
         return Err(error);
@@ -150,9 +154,9 @@ pub(super) fn play(narrator: &mut Narrator, stage: &mut Stage) -> Result<(), Err
     Ok(())
 }
 
-async fn sabotage(address: SocketAddr, after: u64) -> Result<Rc<Saboteur>, Error> {
+async fn sabotage(address: SocketAddr, after: u64, progress: &Rc<RefCell<Progress>>) -> Result<Rc<Saboteur>, Error> {
     let client = RefCell::new(Some(Client::connect(address).await?));
-    Ok(Rc::new(Saboteur { client, calls: Cell::new(0), after }))
+    Ok(Rc::new(Saboteur { client, calls: Cell::new(0), after, progress: Rc::clone(progress) }))
 }
 
 fn reader(address: SocketAddr, saboteur: &Rc<Saboteur>) -> impl Future<Output = Result<Reader, Error>> + use<> {

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-use common::cli::Table;
 use common::cli::chart::{self, Axis, Lines, Scale, Series};
 use common::cli::human;
+use common::cli::{Progress, Table};
 use common::tour::{Answer, Narrator, Question};
 use rand::{RngExt, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
@@ -87,13 +87,15 @@ pub(super) fn play(narrator: &mut Narrator, stage: &mut Stage) -> Result<(), Err
     );
     let server = stage.serve("timeline", |_| {})?;
     let mut costs = Vec::new();
+    let mut progress = Progress::new(Some(STRATEGIES.len() as u64 * (POSTS + READS)), "posts and pages");
     for (database, strategy) in STRATEGIES.into_iter().enumerate() {
         costs.push(stage.runtime.block_on(async {
             let mut client = Client::connect(server.address()).await?;
             client.select(database).await?;
-            measure(&mut client, strategy, &graph).await
+            measure(&mut client, strategy, &graph, &mut progress).await
         })?);
     }
+    drop(progress);
     server.stop()?;
     narrator.table(&table(&costs));
     narrator.reveal(&guess, Answer::Number(costs[1].writes as f64 / POSTS as f64));
@@ -111,7 +113,12 @@ pub(super) fn play(narrator: &mut Narrator, stage: &mut Stage) -> Result<(), Err
     Ok(())
 }
 
-async fn measure(client: &mut Client, strategy: Strategy, graph: &Graph) -> Result<Cost, Error> {
+async fn measure(
+    client: &mut Client,
+    strategy: Strategy,
+    graph: &Graph,
+    progress: &mut Progress,
+) -> Result<Cost, Error> {
     let mut random = Xoshiro256PlusPlus::seed_from_u64(SEED);
     let mut cost = Cost {
         strategy,
@@ -137,6 +144,7 @@ async fn measure(client: &mut Client, strategy: Strategy, graph: &Graph) -> Resu
         cost.posts.add(began.elapsed());
         cost.writes += appends.len() as u64;
         cost.most_writes = cost.most_writes.max(appends.len());
+        progress.inc(1);
     }
     let last = (PAGE - 1).to_string();
     for _ in 0..READS {
@@ -153,6 +161,7 @@ async fn measure(client: &mut Client, strategy: Strategy, graph: &Graph) -> Resu
         cost.reads.add(began.elapsed());
         cost.lists += lists.len() as u64;
         cost.pages.insert(reader, page);
+        progress.inc(1);
     }
     Ok(cost)
 }

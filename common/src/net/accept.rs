@@ -21,6 +21,12 @@ const ACCEPT_BURST: usize = 256;
 /// How long a client that is refused may take to read why.
 const REFUSAL_PATIENCE: Duration = Duration::from_secs(1);
 
+/// How long a client's socket may take nothing while there is something for it: what Redis gives a subscriber above its soft
+/// limit, and a multiple of what a network that loses packets needs to send one again. The kernel wakes a writer when a good
+/// part of a socket's buffer is free, which is up to megabytes: whoever reads on, but less than about 20 kB/s, is taken for one
+/// that does not.
+const MAX_STALL: Duration = Duration::from_secs(60);
+
 /// What a server allows its clients.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
@@ -32,19 +38,24 @@ pub struct Limits {
     pub max_request_bytes: usize,
     /// How many bytes of replies wait for a client that does not read, before it is disconnected.
     pub max_unsent_bytes: usize,
+    /// How long a client's socket may take no byte of the replies that wait for it, before it is disconnected: one that is held
+    /// at the backpressure mark never comes to `max_unsent_bytes`, and would keep its place and its memory for ever.
+    pub max_stall: Duration,
     /// How long the connections that are there at shutdown may take to end.
     pub drain_timeout: Duration,
 }
 
 impl Default for Limits {
     /// Ten thousand connections (Redis' `maxclients`), no idle timeout, 1 GiB of request (Redis' `client-query-buffer-limit`),
-    /// 256 MiB of unread replies (more than any sane pipeline, less than a machine's memory), five seconds to drain.
+    /// 256 MiB of unread replies (more than any sane pipeline, less than a machine's memory), a minute for a socket that
+    /// takes nothing, five seconds to drain.
     fn default() -> Self {
         Self {
             max_connections: 10_000,
             idle_timeout: None,
             max_request_bytes: 1 << 30,
             max_unsent_bytes: 256 << 20,
+            max_stall: MAX_STALL,
             drain_timeout: Duration::from_secs(5),
         }
     }

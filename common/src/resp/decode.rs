@@ -12,10 +12,9 @@
 //! ^count    ^header   ^body       ^header   ^body   ^header   ^body
 //! ```
 //!
-//! A count or length is a decimal number as [`parse_integer`] reads it. A body is as long as its header says and may hold
-//! any bytes, `\r\n` among them: nothing is ever searched for in it. Like Redis, the decoder steps over the two bytes after a
-//! body, and the one after a `\r`, whatever they are. What does not begin with `*` is an inline request: a line that ends at
-//! `\n`, and a `\r` right before it does not belong to it.
+//! A count or length is a decimal number as [`parse_integer`] reads it. A body is as long as its header says, whatever is in
+//! it: nothing is searched for there. Like Redis, the decoder steps over the two bytes after a body, and the one after a `\r`,
+//! whatever they are. What does not begin with `*` is an inline request: a line up to `\n`, or to the `\r` right before it.
 //!
 //! **Left out**: Redis looks for the end of a line with `strchr`, and so waits for more when a NUL is in the line; here a NUL
 //! is a byte like any other.
@@ -26,8 +25,7 @@ use super::inline::split_line;
 use super::integer::{parse_integer, short_length};
 use super::{Limits, ProtocolError, Request, Span};
 
-/// How many spans (8 bytes each) an idle decoder keeps room for: a connection that once sent a request of a million
-/// arguments does not hold 8 MiB for ever.
+/// How many spans (8 bytes each) an idle decoder keeps room for: a million arguments do not take their 8 MiB for ever.
 const KEPT_SPANS: usize = 1024;
 
 /// How many bytes of unquoted words an idle decoder keeps room for.
@@ -247,7 +245,6 @@ impl RequestDecoder {
     /// Steps over the two bytes at `end`, which should be `\r\n`: what comes next begins after them.
     fn advance(&mut self, buf: &[u8], end: usize) {
         self.irregular |= buf[end..end + 2] != *b"\r\n";
-        self.pos = end + 2;
-        self.scanned = self.pos;
+        (self.pos, self.scanned) = (end + 2, end + 2);
     }
 }

@@ -208,6 +208,11 @@ impl Replies {
         self.buf.len() - self.written
     }
 
+    /// How many bytes of memory the buffer takes.
+    pub fn capacity(&self) -> usize {
+        self.buf.capacity()
+    }
+
     /// Whether nothing waits to be written.
     pub fn is_empty(&self) -> bool {
         self.len() == 0

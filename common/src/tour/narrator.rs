@@ -73,7 +73,8 @@ impl Narrator {
     pub fn book(&mut self, section: &str, text: &str) {
         let bar = if self.look.terminal { "  ┃ " } else { "  | " };
         let wrapped = self.wrapped(text, bar, bar);
-        let head = self.look.paint(AnsiColor::Cyan.on_default(), &format!("{bar}DDIA {section}"));
+        let head = self.wrapped(&format!("DDIA {section}"), bar, bar);
+        let head = self.look.paint(AnsiColor::Cyan.on_default(), &head);
         self.write(&format!("{head}\n{wrapped}\n\n"));
     }
 
@@ -84,9 +85,9 @@ impl Narrator {
         self.write(&format!("{wrapped}\n\n"));
     }
 
-    /// Preformatted text, indented and otherwise as it is.
+    /// Preformatted text, indented and otherwise as it is: only a line that does not fit goes on in the next one.
     pub fn show(&mut self, text: &str) {
-        let shown: String = printable(text).lines().map(|line| format!("{INDENT}{line}\n")).collect();
+        let shown: String = printable(text).lines().map(|line| self.folded(line)).collect();
         self.write(&format!("{shown}\n"));
     }
 
@@ -111,8 +112,14 @@ impl Narrator {
         let (label, value) = (printable(label), printable(value));
         let column = MEASURED_COLUMN.min(self.look.width / 2);
         let dots = column.saturating_sub(textwrap::core::display_width(&label)).max(3);
+        let line = format!("  {label} {} ", ".".repeat(dots));
+        let fits = textwrap::core::display_width(&line) + textwrap::core::display_width(&value) <= self.look.width;
+        let (line, value) = match fits {
+            true => (line, value),
+            false => (self.wrapped(&label, "  ", "  ") + "\n", self.wrapped(&value, INDENT, INDENT)),
+        };
         let value = self.look.paint(Style::new().bold(), &value);
-        self.write(&format!("  {label} {} {value}\n", ".".repeat(dots)));
+        self.write(&format!("{line}{value}\n"));
     }
 
     /// A blank line: after a run of [`measured`](Self::measured).
@@ -138,7 +145,8 @@ impl Narrator {
         let hint = match kind {
             Question::Options(options) => {
                 for (index, option) in options.iter().enumerate() {
-                    self.write(&format!("    {}) {}\n", quiz::letter(index), printable(option)));
+                    let option = self.wrapped(option, &format!("    {}) ", quiz::letter(index)), "       ");
+                    self.write(&format!("{option}\n"));
                 }
                 "a letter".to_owned()
             }
@@ -171,23 +179,28 @@ impl Narrator {
 
     /// The chapter's title.
     pub(super) fn title(&mut self, title: &str) {
-        let title = self.look.paint(Style::new().bold(), &printable(title));
+        let title = self.wrapped(title, "", "");
+        let title = self.look.paint(Style::new().bold(), &title);
         self.write(&format!("{title}\n\n"));
     }
 
     /// The heading of a scene.
     pub(super) fn heading(&mut self, number: usize, title: &str, section: &str) {
         self.rule(&format!("{number}. {title}"));
-        let section = self.look.paint(AnsiColor::Cyan.on_default(), &format!("DDIA, \"{}\"", printable(section)));
+        let section = self.wrapped(&format!("DDIA, \"{section}\""), "", "");
+        let section = self.look.paint(AnsiColor::Cyan.on_default(), &section);
         self.write(&format!("{section}\n\n"));
     }
 
-    /// A line across the output with a text in it.
+    /// A line across the output with a text in it; a text that is too long for that goes on beneath.
     pub(super) fn rule(&mut self, text: &str) {
-        let text = printable(text);
         let dash = if self.look.terminal { "─" } else { "-" };
-        let rest = self.look.width.saturating_sub(textwrap::core::display_width(&text) + 4).max(2);
-        let line = format!("{} {text} {}", dash.repeat(2), dash.repeat(rest));
+        let mut line = self.wrapped(text, &format!("{} ", dash.repeat(2)), "   ");
+        if let Some(rest) = self.look.width.checked_sub(textwrap::core::display_width(&line) + 1)
+            && !line.contains('\n')
+        {
+            line = format!("{line} {}", dash.repeat(rest));
+        }
         let line = self.look.paint(Style::new().bold(), &line);
         self.write(&format!("{line}\n"));
     }
@@ -234,6 +247,19 @@ impl Narrator {
             return None;
         }
         Some(String::from_utf8_lossy(&line).into_owned())
+    }
+
+    /// A preformatted line, indented; in several where it does not fit, those that follow deeper than it.
+    fn folded(&self, line: &str) -> String {
+        let room = self.look.width.saturating_sub(INDENT.len()).max(1);
+        if textwrap::core::display_width(line) <= room {
+            return format!("{INDENT}{line}\n");
+        }
+        let blanks = line.len() - line.trim_start_matches(' ').len();
+        let deeper = format!("{INDENT}{}", " ".repeat((blanks + 2).min(room / 2)));
+        let options = textwrap::Options::new(self.look.width).initial_indent(INDENT).subsequent_indent(&deeper);
+        let options = options.word_separator(WordSeparator::AsciiSpace).word_splitter(WordSplitter::NoHyphenation);
+        textwrap::fill(line, options) + "\n"
     }
 
     /// The text in lines that fit, each after its indent. Line breaks and runs of blanks in the source are no more than

@@ -10,7 +10,7 @@ use crate::protocol::args;
 use crate::protocol::context::Command;
 use crate::protocol::error::CommandError;
 use crate::protocol::service::Kv;
-use crate::protocol::session::{ReplyMode, Session};
+use crate::protocol::session::{ReplyMode, Session, Transaction};
 
 type Outcome = Result<Flow, CommandError>;
 
@@ -260,11 +260,13 @@ fn end(kv: &mut Kv, conn: ConnId, target: ConnId) -> Flow {
     Flow::Continue
 }
 
+/// A client's line. There is one output buffer and no list of them, so that `oll` is 0; what the others say is as of the moment
+/// when its socket was last offered something.
 fn describe(session: &Session, now: Now) -> String {
     let transaction = session.transaction.as_ref().map_or(-1, |transaction| transaction.queued.len() as i64);
     format!(
-        "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={} db={} sub={} psub={} ssub=0 multi={} qbuf=0 qbuf-free=0 \
-         argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl=0 oll=0 omem=0 tot-mem=0 events=r cmd={} user=default redir=-1 resp={}",
+        "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={} db={} sub={} psub={} ssub=0 multi={} qbuf={} qbuf-free=0 \
+         argv-mem=0 multi-mem={} rbs=0 rbp=0 obl={} oll=0 omem={} tot-mem={} events=r cmd={}{} user=default redir=-1 resp={}",
         session.conn.serial,
         session.peer.remote,
         session.peer.local,
@@ -277,7 +279,13 @@ fn describe(session: &Session, now: Now) -> String {
         session.channels.len(),
         session.patterns.len(),
         transaction,
+        session.holding.kept_bytes,
+        session.transaction.as_ref().map_or(0, Transaction::bytes),
+        session.holding.unsent_bytes,
+        session.holding.buffer_bytes,
+        session.memory_bytes(),
         session.last_command,
+        session.last_subcommand.map(|name| format!("|{name}")).unwrap_or_default(),
         if session.protocol == Protocol::Resp3 { 3 } else { 2 },
     )
 }

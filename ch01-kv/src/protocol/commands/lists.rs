@@ -280,7 +280,8 @@ fn lpos(cx: &mut Context<'_>, request: &Request<'_>) -> Outcome {
     }
     let unless_zero = |number| if number == 0 { usize::MAX } else { number };
     let wanted = unless_zero(count.unwrap_or(1));
-    let skipped = usize::try_from(rank.unsigned_abs()).unwrap_or(usize::MAX) - 1;
+    // In Redis 7.0 the least number has no opposite, and skips nothing.
+    let skipped = rank.checked_abs().map_or(0, |rank| usize::try_from(rank - 1).unwrap_or(usize::MAX));
     let found: Vec<usize> = match cx.db.read::<List>(request.arg(1))? {
         None => Vec::new(),
         Some(list) => {

@@ -70,14 +70,16 @@ impl<'a> Options<'a> {
         self.pattern.is_none_or(|pattern| glob::matches(pattern, element, false))
     }
 
-    /// The indexes that this call shows of a collection of `len`, highest first, and the next cursor.
+    /// The indexes that this call shows of a collection of `len`, and the next cursor: all in order of a collection that is
+    /// shown in one call, a part with the highest first of a larger one.
     ///
     /// A collection gives the place of what is removed to its last element. So a scan goes from the last index down: what
     /// moves, moves to where the scan has yet to come. A cursor is the number of indexes that are left.
     fn indexes(&self, len: usize) -> (impl Iterator<Item = usize> + use<>, usize) {
         let end = if self.cursor == 0 { len } else { self.cursor.min(len) };
-        let start = if len <= WHOLE { 0 } else { end.saturating_sub(self.count) };
-        ((start..end).rev(), start)
+        let whole = len <= WHOLE;
+        let start = if whole { 0 } else { end.saturating_sub(self.count) };
+        ((start..end).map(move |index| if whole { index } else { start + (end - 1 - index) }), start)
     }
 }
 

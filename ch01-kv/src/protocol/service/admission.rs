@@ -93,6 +93,7 @@ impl Kv {
     ) -> Flow {
         let session = &mut self.sessions[conn.slot];
         session.last_command = command.name;
+        session.last_subcommand = commands::subcommand(command, request).map(|subcommand| subcommand.name);
         session.last_request = now.uptime;
         if self.stats.monitors > 0 {
             self.show_to_monitors(now, conn, command, request);

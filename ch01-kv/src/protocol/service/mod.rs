@@ -19,7 +19,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use common::net::{Limits, Peer};
-use common::resp::server::{ConnId, Effect, Flow, Now, Service};
+use common::resp::server::{ConnId, Effect, Flow, Holding, Now, Service};
 use common::resp::table::{Flags, Table};
 use common::resp::{Limits as RequestLimits, OwnedRequest, Replies, Request};
 use rand_xoshiro::Xoshiro256PlusPlus;
@@ -263,6 +263,7 @@ impl Service for Kv {
             idle_timeout: (!self.config.timeout.is_zero()).then_some(self.config.timeout),
             max_request_bytes: self.config.max_request_bytes,
             max_unsent_bytes: self.config.max_unsent_bytes,
+            max_stall: self.config.max_stall,
             ..Limits::default()
         }
     }
@@ -286,6 +287,10 @@ impl Service for Kv {
 
     fn listens(&self, conn: ConnId) -> bool {
         self.sessions.get(conn.slot).is_some_and(|session| session.subscriptions() > 0 || session.monitors)
+    }
+
+    fn holds(&mut self, conn: ConnId, holding: Holding) {
+        self.session(conn).holding = holding;
     }
 
     fn stopping(&mut self, now: Now) {

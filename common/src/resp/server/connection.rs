@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::io::AsyncWrite;
 
-use super::Now;
+use super::{Holding, Now};
 use crate::resp::{Protocol, Replies};
 
 /// A reply buffer that has grown beyond this many bytes gives its memory back once it is empty.
@@ -32,6 +32,12 @@ pub(super) struct Connection<W> {
     holds: VecDeque<(usize, u64)>,
     /// When it last sent anything, or took any of its replies.
     pub(super) last_active: Duration,
+    /// For how long its socket has taken none of the replies that may leave; `None` when there are none.
+    pub(super) stalled_for: Option<Duration>,
+    /// Bytes of requests that are kept.
+    pub(super) kept_bytes: usize,
+    /// What the service was last told that it holds.
+    pub(super) told: Holding,
     /// Its next request waits for [`Effect::Resume`](super::Effect::Resume).
     pub(super) blocked: bool,
     /// Its next request waits until its socket has taken what there is for it.
@@ -58,6 +64,9 @@ impl<W> Connection<W> {
             sent: 0,
             holds: VecDeque::new(),
             last_active: now.uptime,
+            stalled_for: None,
+            kept_bytes: 0,
+            told: Holding::default(),
             blocked: false,
             full: false,
             closing: false,
@@ -73,6 +82,22 @@ impl<W: AsyncWrite + Unpin> Connection<W> {
     /// How many bytes of its replies have not left.
     pub(super) fn unsent_bytes(&self) -> usize {
         self.replies.len() - self.sent
+    }
+
+    /// What it holds in memory now.
+    pub(super) fn holding(&self) -> Holding {
+        let unsent_bytes = self.unsent_bytes();
+        // An empty buffer is kept for the next replies, small as it is then: nobody waits for it.
+        let buffer_bytes = if unsent_bytes == 0 { 0 } else { self.replies.capacity() };
+        Holding { unsent_bytes, buffer_bytes, kept_bytes: self.kept_bytes }
+    }
+
+    /// For how long its socket has taken none of the replies that may leave, when `passed` is added to that.
+    pub(super) fn stall(&mut self, passed: Duration) -> Duration {
+        self.stalled_for.as_mut().map_or(Duration::ZERO, |stall| {
+            *stall += passed;
+            *stall
+        })
     }
 
     /// Whether all its replies have left.
@@ -116,14 +141,18 @@ impl<W: AsyncWrite + Unpin> Connection<W> {
                 Poll::Ready(Ok(written)) => {
                     self.sent += written;
                     self.last_active = now.uptime;
+                    self.stalled_for = None;
                 }
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
                 Poll::Pending => break false,
             }
         };
-        if !is_taken {
+        if is_taken {
+            self.stalled_for = None;
+        } else {
             // What may leave and could not: it is past its wait.
             self.holds.push_front((may_leave, 0));
+            self.stalled_for.get_or_insert_default();
         }
         self.forget_sent();
         if self.full && self.unsent_bytes() < HIGH_WATER_BYTES {

@@ -10,12 +10,13 @@ use slab::Slab;
 use tokio::io::AsyncWrite;
 use tokio::sync::Notify;
 
+use super::alarm::Alarm;
 use super::connection::{Connection, HIGH_WATER_BYTES};
 use super::{Clock, ConnId, Effect, Flow, Now, Question, Service};
 use crate::net::{Limits, Peer};
 use crate::resp::{ProtocolError, Request};
 
-/// How often connections are looked through for idle ones.
+/// How often connections are looked through for idle ones, and for those that take nothing.
 const IDLE_SCAN: Duration = Duration::from_secs(1);
 
 /// How many bytes are read from a socket at once.
@@ -45,19 +46,6 @@ struct State<W, S> {
     /// Scratch for `unsent` while it is worked through.
     working: Vec<ConnId>,
     last_idle_scan: Duration,
-}
-
-/// Held by each task of the server while it runs. The runtime would swallow a panic, and what is left would go on without its
-/// flusher, or with a change in memory that is not in the log: everybody would wait for a reply that cannot come.
-#[derive(Debug)]
-pub(super) struct Alarm(Rc<Notify>);
-
-impl Drop for Alarm {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            self.0.notify_one();
-        }
-    }
 }
 
 /// Executes one request; false when the connection goes no further for now.
@@ -178,6 +166,15 @@ impl<W: AsyncWrite + Unpin + 'static, S: Service> Hub<W, S> {
         }
     }
 
+    /// Notes that `bytes` of requests of `id` are kept.
+    pub(super) fn keeps(&self, id: ConnId, bytes: usize) {
+        let state = &mut *self.state.borrow_mut();
+        if let Some(connection) = state.get(id) {
+            connection.kept_bytes = bytes;
+            state.tell(id);
+        }
+    }
+
     /// Whether `id` leaves more unread than it may: its replies, and `waiting` bytes of requests that wait for them to be read.
     pub(super) fn reads_too_little(&self, id: ConnId, waiting: usize) -> bool {
         let state = &mut *self.state.borrow_mut();
@@ -232,16 +229,18 @@ impl<W: AsyncWrite + Unpin + 'static, S: Service> Hub<W, S> {
         let state = &mut *self.state.borrow_mut();
         state.service.tick(now);
         state.apply_effects(now, &self.shutdown);
-        if now.uptime.saturating_sub(state.last_idle_scan) >= IDLE_SCAN {
+        let passed = now.uptime.saturating_sub(state.last_idle_scan);
+        if passed >= IDLE_SCAN {
             state.last_idle_scan = now.uptime;
             state.close_idle(now);
+            state.close_stalled(now, passed);
         }
         self.wake.notify_one();
     }
 
     /// What a task holds so that its panic ends the server.
     pub(super) fn alarm(&self) -> Alarm {
-        Alarm(Rc::clone(&self.broken))
+        Alarm::new(&self.broken)
     }
 
     /// Returns when a task has panicked.
@@ -294,6 +293,7 @@ impl<W: AsyncWrite + Unpin + 'static, S: Service> Hub<W, S> {
             let Some(connection) = state.get(id) else { continue };
             connection.queued = false;
             if connection.draining {
+                state.tell(id);
                 continue;
             }
             let before = connection.unsent_bytes();
@@ -313,6 +313,7 @@ impl<W: AsyncWrite + Unpin + 'static, S: Service> Hub<W, S> {
                 Poll::Ready(Err(_)) => state.disconnect(id, now),
                 Poll::Pending => drop(tokio::task::spawn_local(Rc::clone(self).drain(id))),
             }
+            state.tell(id);
         }
         state.working = working;
     }
@@ -332,6 +333,7 @@ impl<W: AsyncWrite + Unpin + 'static, S: Service> Hub<W, S> {
             connection.draining = sent.is_pending();
             let taken = before - connection.unsent_bytes();
             state.service.sent(taken);
+            state.tell(id);
             match std::task::ready!(sent) {
                 Ok(()) => state.queue(id),
                 Err(_) => state.disconnect(id, self.clock.now()),
@@ -457,6 +459,32 @@ impl<W: AsyncWrite + Unpin, S: Service> State<W, S> {
         connection.replies.raw(bytes);
         connection.hold(position);
         self.queue(id);
+    }
+
+    /// Tells the service what `id` holds, if that is not what it was told last.
+    fn tell(&mut self, id: ConnId) {
+        let Some(connection) = self.get(id) else { return };
+        let holding = connection.holding();
+        if connection.told != holding {
+            connection.told = holding;
+            self.service.holds(id, holding);
+        }
+    }
+
+    /// Closes those whose sockets have taken nothing for too long; `passed` is the time since this was last called.
+    fn close_stalled(&mut self, now: Now, passed: Duration) {
+        let max_stall = self.service.limits().max_stall;
+        // While the server itself stood still, nobody was offered anything.
+        let passed = passed.min(2 * IDLE_SCAN);
+        for id in self.ids() {
+            let Some(connection) = self.get(id) else { continue };
+            let (stall, unsent) = (connection.stall(passed), connection.unsent_bytes());
+            if stall > max_stall {
+                let why = "closed for overcoming of output buffer limits: its socket takes none of its replies";
+                tracing::warn!(connection = id.serial, unsent, ?stall, "{why}");
+                self.disconnect(id, now);
+            }
+        }
     }
 
     fn close_idle(&mut self, now: Now) {

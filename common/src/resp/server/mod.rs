@@ -18,6 +18,7 @@
 //!
 //! **Left out**: threads for reading and writing (Redis' `io-threads`), TLS.
 
+mod alarm;
 mod connection;
 mod hub;
 mod reader;
@@ -65,6 +66,18 @@ impl Now {
         let unix_ms = self.unix_ms.saturating_add(u64::try_from(passed).unwrap_or(u64::MAX));
         Self { unix_ms, uptime: self.uptime.max(uptime) }
     }
+}
+
+/// What a connection takes of the server's memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Holding {
+    /// Bytes of replies that have not left.
+    pub unsent_bytes: usize,
+    /// Bytes of the buffer that these are in: at least as many.
+    pub buffer_bytes: usize,
+    /// Bytes of requests that are kept, since the end of one is missing or the connection may not go on, with what has been
+    /// executed of them and not been freed yet.
+    pub kept_bytes: usize,
 }
 
 /// What becomes of the connection after a request.
@@ -150,6 +163,9 @@ pub trait Service: 'static {
     fn listens(&self, _conn: ConnId) -> bool {
         false
     }
+
+    /// What this connection holds, when that has changed and its socket has been offered what could leave.
+    fn holds(&mut self, _conn: ConnId, _holding: Holding) {}
 
     /// The server ends. Called once, after the last request and before the last replies leave: what was executed is to be
     /// made durable.

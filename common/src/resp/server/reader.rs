@@ -26,6 +26,7 @@ where
         decoder: RequestDecoder::new(hub.request_limits(id)),
         partial: Vec::new(),
         executed: 0,
+        told_bytes: 0,
         unexecuted: false,
         ended: false,
     };
@@ -43,6 +44,8 @@ struct Reader {
     partial: Vec<u8>,
     /// Bytes at the front of `partial` that have been executed: to move the rest forward each time would cost more than reading it.
     executed: usize,
+    /// What the hub was last told that is kept.
+    told_bytes: usize,
     /// `partial` may hold whole requests: they arrived while the connection was blocked or full.
     unexecuted: bool,
     /// The client sends no more.
@@ -63,6 +66,7 @@ impl Reader {
                 Reading::Over => return Poll::Ready(()),
                 Reading::On if self.unexecuted => {
                     self.execute_partial(hub);
+                    self.tell(hub);
                     continue;
                 }
                 Reading::Full if self.ended => return Poll::Pending,
@@ -75,7 +79,9 @@ impl Reader {
                 Reading::On | Reading::Blocked | Reading::Full => {}
                 Reading::Closing => (self.partial, self.executed) = (Vec::new(), 0),
             }
-            match std::task::ready!(self.receive(hub, read, reading, cx)) {
+            let received = std::task::ready!(self.receive(hub, read, reading, cx));
+            self.tell(hub);
+            match received {
                 Ok(0) => self.ended = true,
                 // There is probably more, but the others have waited for as long as this one was served.
                 Ok(READ_BYTES) => {
@@ -139,6 +145,17 @@ impl Reader {
             return Poll::Ready(Err(io::ErrorKind::FileTooLarge.into()));
         }
         Poll::Ready(Ok(count))
+    }
+
+    fn tell<W, S>(&mut self, hub: &Hub<W, S>)
+    where
+        W: AsyncWrite + Unpin + 'static,
+        S: Service,
+    {
+        if self.told_bytes != self.partial.len() {
+            self.told_bytes = self.partial.len();
+            hub.keeps(self.id, self.told_bytes);
+        }
     }
 
     fn execute_partial<W, S>(&mut self, hub: &Hub<W, S>)
