@@ -3,6 +3,7 @@
 //! See `ARCHITECTURE.md` beside this crate for the map and for what is deliberately absent.
 
 pub mod admin;
+pub mod book;
 pub mod cli;
 pub mod codec;
 pub mod disk;

@@ -10,6 +10,8 @@ use common::disk::{Crash, Disk, DiskFile, Open};
 mod campaigns;
 #[path = "disk/conformance.rs"]
 mod conformance;
+#[path = "disk/counted.rs"]
+mod counted;
 #[path = "disk/crashes.rs"]
 mod crashes;
 #[path = "disk/faults.rs"]

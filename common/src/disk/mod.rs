@@ -26,10 +26,13 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+mod counted;
 mod error;
+pub mod log;
 mod real;
 mod sim;
 
+pub use counted::{CountedDisk, Counts};
 pub use error::DiskError;
 pub use real::RealDisk;
 pub use sim::{Crash, Fault, Operation, SimDisk};

@@ -1,0 +1,51 @@
+//! The block cache: blocks that were read, in shards, so that threads seldom wait for one another.
+
+use quick_cache::Weighter;
+use quick_cache::sync::Cache;
+
+use crate::engine::block::Block;
+use crate::engine::levels::TableId;
+use crate::storage::table::BlockCache;
+
+/// What a block takes beside its bytes.
+const ENTRY_BYTES: u64 = 96;
+
+/// About how long a block is, in bytes: for the number of entries that room is made for.
+const BLOCK_BYTES: usize = 4 << 10;
+
+/// Keeps the blocks that are asked for again, within a limit.
+#[derive(Debug)]
+pub struct Blocks {
+    cache: Cache<(TableId, u64), Block, Weight>,
+}
+
+#[derive(Debug, Clone)]
+struct Weight;
+
+impl Weighter<(TableId, u64), Block> for Weight {
+    fn weight(&self, _: &(TableId, u64), block: &Block) -> u64 {
+        block.len_bytes() as u64 + ENTRY_BYTES
+    }
+}
+
+impl Blocks {
+    /// At most `bytes` of blocks.
+    pub fn new(bytes: usize) -> Self {
+        Self { cache: Cache::with_weighter(bytes / BLOCK_BYTES, bytes as u64, Weight) }
+    }
+
+    /// The bytes that it holds.
+    pub fn used_bytes(&self) -> u64 {
+        self.cache.weight()
+    }
+}
+
+impl BlockCache for Blocks {
+    fn get(&self, table: TableId, offset: u64) -> Option<Block> {
+        self.cache.get(&(table, offset))
+    }
+
+    fn put(&self, table: TableId, offset: u64, block: &Block) {
+        self.cache.insert((table, offset), block.clone());
+    }
+}

@@ -1,0 +1,233 @@
+//! Cursors over the parts of a view: a memtable, a table, a level.
+
+use std::sync::Arc;
+
+use super::view::{Mem, OpenTable};
+use crate::engine::cursor::Cursor;
+use crate::engine::key::{InternalKey, InternalKeyBuf, Seq, Stamp};
+use crate::engine::levels::TableMeta;
+use crate::error::Error;
+use crate::storage::table::TableCursor;
+
+/// A sorted part of a tree.
+#[derive(Debug)]
+pub(super) enum Source {
+    Memtable(MemtableCursor),
+    Level(LevelCursor),
+}
+
+/// A place in a memtable, which goes on growing.
+///
+/// **Invariants**: `key` and `value` are an entry, or `key` is `None`.
+#[derive(Debug)]
+pub(super) struct MemtableCursor {
+    mem: Arc<Mem>,
+    key: Option<InternalKeyBuf>,
+    value: Vec<u8>,
+}
+
+/// A place in tables that follow one another.
+///
+/// **Invariants**: `cursor` is in the table `at`; where it is at no entry, there is none in that direction.
+#[derive(Debug)]
+pub(super) struct LevelCursor {
+    tables: Vec<(Arc<TableMeta>, Arc<OpenTable>)>,
+    at: usize,
+    cursor: Option<TableCursor>,
+}
+
+impl MemtableCursor {
+    pub(super) fn new(mem: Arc<Mem>) -> Self {
+        Self { mem, key: None, value: Vec::new() }
+    }
+
+    fn set(&mut self, found: Option<(InternalKeyBuf, Vec<u8>)>) {
+        match found {
+            Some((key, value)) => (self.key, self.value) = (Some(key), value),
+            None => self.key = None,
+        }
+    }
+}
+
+fn copied(key: &InternalKey, value: &[u8]) -> (InternalKeyBuf, Vec<u8>) {
+    (key.into(), value.to_vec())
+}
+
+impl LevelCursor {
+    /// Over tables that do not overlap, in order.
+    pub(super) fn new(tables: Vec<(Arc<TableMeta>, Arc<OpenTable>)>) -> Self {
+        Self { tables, at: 0, cursor: None }
+    }
+
+    fn open(&mut self, at: usize) -> Option<&mut TableCursor> {
+        self.at = at;
+        self.cursor = self.tables.get(at).map(|(_, table)| table.table.cursor());
+        self.cursor.as_mut()
+    }
+
+    fn is_between(&self) -> bool {
+        self.cursor.as_ref().is_some_and(|cursor| cursor.key().is_none())
+    }
+
+    fn forward(&mut self) -> Result<(), Error> {
+        while self.is_between() {
+            if let Some(cursor) = self.open(self.at + 1) {
+                cursor.seek_to_first()?;
+            }
+        }
+        Ok(())
+    }
+
+    fn backward(&mut self) -> Result<(), Error> {
+        while self.is_between() {
+            match self.at.checked_sub(1) {
+                Some(at) => self.open(at).expect("there are tables before").seek_to_last()?,
+                None => self.cursor = None,
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Cursor for MemtableCursor {
+    type Error = Error;
+
+    fn seek_to_first(&mut self) -> Result<(), Error> {
+        let first = InternalKeyBuf::new(&[], Stamp::newest(Seq::MAX));
+        self.seek(first.as_key())
+    }
+
+    fn seek_to_last(&mut self) -> Result<(), Error> {
+        self.set(self.mem.table.last(copied));
+        Ok(())
+    }
+
+    fn seek(&mut self, key: &InternalKey) -> Result<(), Error> {
+        self.set(self.mem.table.first_from(key, copied));
+        Ok(())
+    }
+
+    fn seek_for_prev(&mut self, key: &InternalKey) -> Result<(), Error> {
+        self.set(self.mem.table.last_to(key, copied));
+        Ok(())
+    }
+
+    fn next(&mut self) -> Result<(), Error> {
+        let key = self.key.take().expect("next() from an entry");
+        self.set(self.mem.table.first_after(key.as_key(), copied));
+        Ok(())
+    }
+
+    fn prev(&mut self) -> Result<(), Error> {
+        let key = self.key.take().expect("prev() from an entry");
+        self.set(self.mem.table.last_before(key.as_key(), copied));
+        Ok(())
+    }
+
+    fn key(&self) -> Option<&InternalKey> {
+        self.key.as_ref().map(InternalKeyBuf::as_key)
+    }
+
+    fn value(&self) -> &[u8] {
+        &self.value
+    }
+}
+
+impl Cursor for LevelCursor {
+    type Error = Error;
+
+    fn seek_to_first(&mut self) -> Result<(), Error> {
+        if let Some(cursor) = self.open(0) {
+            cursor.seek_to_first()?;
+        }
+        self.forward()
+    }
+
+    fn seek_to_last(&mut self) -> Result<(), Error> {
+        if let Some(at) = self.tables.len().checked_sub(1) {
+            self.open(at).expect("it is there").seek_to_last()?;
+        }
+        self.backward()
+    }
+
+    fn seek(&mut self, key: &InternalKey) -> Result<(), Error> {
+        let at = self.tables.partition_point(|(meta, _)| meta.largest.as_key() < key);
+        if let Some(cursor) = self.open(at) {
+            cursor.seek(key)?;
+        }
+        self.forward()
+    }
+
+    fn seek_for_prev(&mut self, key: &InternalKey) -> Result<(), Error> {
+        let after = self.tables.partition_point(|(meta, _)| meta.smallest.as_key() <= key);
+        match after.checked_sub(1) {
+            Some(at) => self.open(at).expect("it is there").seek_for_prev(key)?,
+            None => self.cursor = None,
+        }
+        self.backward()
+    }
+
+    fn next(&mut self) -> Result<(), Error> {
+        self.cursor.as_mut().expect("next() from an entry").next()?;
+        self.forward()
+    }
+
+    fn prev(&mut self) -> Result<(), Error> {
+        self.cursor.as_mut().expect("prev() from an entry").prev()?;
+        self.backward()
+    }
+
+    fn key(&self) -> Option<&InternalKey> {
+        self.cursor.as_ref().and_then(Cursor::key)
+    }
+
+    fn value(&self) -> &[u8] {
+        self.cursor.as_ref().map_or(&[], Cursor::value)
+    }
+}
+
+/// Calls the same of whichever it is.
+macro_rules! each {
+    ($self:expr, $cursor:ident => $call:expr) => {
+        match $self {
+            Source::Memtable($cursor) => $call,
+            Source::Level($cursor) => $call,
+        }
+    };
+}
+
+impl Cursor for Source {
+    type Error = Error;
+
+    fn seek_to_first(&mut self) -> Result<(), Error> {
+        each!(self, cursor => cursor.seek_to_first())
+    }
+
+    fn seek_to_last(&mut self) -> Result<(), Error> {
+        each!(self, cursor => cursor.seek_to_last())
+    }
+
+    fn seek(&mut self, key: &InternalKey) -> Result<(), Error> {
+        each!(self, cursor => cursor.seek(key))
+    }
+
+    fn seek_for_prev(&mut self, key: &InternalKey) -> Result<(), Error> {
+        each!(self, cursor => cursor.seek_for_prev(key))
+    }
+
+    fn next(&mut self) -> Result<(), Error> {
+        each!(self, cursor => cursor.next())
+    }
+
+    fn prev(&mut self) -> Result<(), Error> {
+        each!(self, cursor => cursor.prev())
+    }
+
+    fn key(&self) -> Option<&InternalKey> {
+        each!(self, cursor => cursor.key())
+    }
+
+    fn value(&self) -> &[u8] {
+        each!(self, cursor => cursor.value())
+    }
+}

@@ -1,0 +1,303 @@
+//! The tree: what puts memtables, logs, tables and the manifest together.
+//!
+//! A write goes to the write-ahead log and to the memtable; a full memtable becomes a table of level 0; tables are merged
+//! into deeper levels. A read asks the memtable, then those that are being written out, then level 0 from the newest, then
+//! one table of each level (DDIA ch. 3, "Making an LSM-tree out of SSTables").
+//!
+//! One thread or sixteen may use a [`Db`] at once: writers are committed in groups by the first of them, readers
+//! take a view and wait for nobody, and threads of its own flush and compact.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, RwLock};
+use std::thread::JoinHandle;
+
+use common::disk::log::SegmentWriter;
+use common::disk::{Disk, Lock};
+
+use crate::engine::key::Seq;
+use crate::engine::levels::{LEVELS, TableId};
+use crate::error::Error;
+use crate::storage::batch::Batch;
+use crate::storage::manifest::State;
+use crate::storage::wal_recovery::Recovered;
+
+mod blocks;
+mod commit;
+mod cursors;
+mod iterator;
+mod open;
+mod options;
+mod verify;
+mod view;
+mod work;
+
+pub use blocks::Blocks;
+pub use iterator::DbIterator;
+pub use options::{Options, WriteOptions};
+pub use verify::{Verified, verify};
+
+use commit::Commits;
+use view::View;
+
+/// An open tree. Dropped, it ends its threads; what was written stays in the log.
+#[derive(Debug)]
+pub struct Db {
+    inner: Arc<Inner>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    disk: Arc<dyn Disk>,
+    dir: PathBuf,
+    options: Options,
+    view: RwLock<Arc<View>>,
+    /// The newest write that readers may see.
+    seq: AtomicU64,
+    next_file: AtomicU64,
+    snapshots: Mutex<BTreeMap<Seq, usize>>,
+    commits: Commits,
+    work: Mutex<Work>,
+    /// Told whenever there may be something to do, or something has been done.
+    progress: Condvar,
+    _lock: Box<dyn Lock>,
+}
+
+/// What flushes and compactions share.
+#[derive(Debug)]
+struct Work {
+    manifest: SegmentWriter,
+    state: State,
+    is_flushing: bool,
+    busy: BTreeSet<TableId>,
+    /// After a failure: nothing is written any more.
+    failed: Option<Arc<Error>>,
+    is_ending: bool,
+}
+
+/// What a reader sees who comes back: everything as it was at one moment.
+#[derive(Debug)]
+pub struct Snapshot {
+    inner: Arc<Inner>,
+    seq: Seq,
+}
+
+/// How full the tree is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stats {
+    /// Of each level: its tables and their bytes.
+    pub levels: [(usize, u64); LEVELS],
+    /// The bytes of memtables.
+    pub memtable_bytes: usize,
+    /// The newest write.
+    pub seq: Seq,
+}
+
+impl Db {
+    /// Opens the tree in `dir`, or makes one.
+    ///
+    /// # Errors
+    ///
+    /// [`Error`]; damage names the file and the offset.
+    pub fn open(disk: &Arc<dyn Disk>, dir: &Path, options: Options) -> Result<(Self, Recovered), Error> {
+        let (inner, recovered) = Inner::open(disk, dir, options)?;
+        let inner = Arc::new(inner);
+        let threads = (0..inner.options.threads).map(|index| {
+            let inner = Arc::clone(&inner);
+            let name = format!("lsm-{index}");
+            let thread = std::thread::Builder::new().name(name).spawn(move || inner.work_until_ended());
+            thread.map_err(Error::io("start a thread for", dir))
+        });
+        let threads = threads.collect::<Result<_, _>>()?;
+        Ok((Self { inner, threads }, recovered))
+    }
+
+    /// Puts a value.
+    ///
+    /// # Errors
+    ///
+    /// [`Error`].
+    pub fn put(&self, key: &[u8], value: &[u8], options: WriteOptions) -> Result<(), Error> {
+        let mut batch = Batch::new();
+        batch.put(key, value)?;
+        self.write(batch, options)
+    }
+
+    /// Deletes a key, whether it is there or not.
+    ///
+    /// # Errors
+    ///
+    /// [`Error`].
+    pub fn delete(&self, key: &[u8], options: WriteOptions) -> Result<(), Error> {
+        let mut batch = Batch::new();
+        batch.delete(key)?;
+        self.write(batch, options)
+    }
+
+    /// Does all writes of a batch, or none.
+    ///
+    /// # Errors
+    ///
+    /// [`Error`].
+    pub fn write(&self, batch: Batch, options: WriteOptions) -> Result<(), Error> {
+        self.inner.commit(batch, options.sync)
+    }
+
+    /// The value of a key.
+    ///
+    /// # Errors
+    ///
+    /// [`Error`].
+    pub fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, Error> {
+        // The view first: what it lacks of versions, everybody who comes later sees a newer one of.
+        let view = self.inner.view();
+        view.get(key, self.inner.seq())
+    }
+
+    /// The value of a key at a snapshot.
+    ///
+    /// # Errors
+    ///
+    /// [`Error`].
+    pub fn get_at(&self, snapshot: &Snapshot, key: &[u8]) -> Result<Option<Vec<u8>>, Error> {
+        self.inner.view().get(key, snapshot.seq)
+    }
+
+    /// An iterator over what there is now.
+    pub fn iter(&self) -> DbIterator {
+        let view = self.inner.view();
+        DbIterator::new(&view, self.inner.seq())
+    }
+
+    /// An iterator over what there was at a snapshot.
+    pub fn iter_at(&self, snapshot: &Snapshot) -> DbIterator {
+        DbIterator::new(&self.inner.view(), snapshot.seq)
+    }
+
+    /// What there is now, to come back to.
+    pub fn snapshot(&self) -> Snapshot {
+        let mut snapshots = self.inner.snapshots.lock().expect("no thread panics with it");
+        let seq = self.inner.seq();
+        *snapshots.entry(seq).or_default() += 1;
+        drop(snapshots);
+        Snapshot { inner: Arc::clone(&self.inner), seq }
+    }
+
+    /// Writes out what is in memory, and waits for it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error`].
+    pub fn flush(&self) -> Result<(), Error> {
+        self.inner.flush()
+    }
+
+    /// Does one thing that is to be done, a flush or a compaction, in this thread; false when there is nothing. For whoever
+    /// opened it without threads.
+    ///
+    /// # Errors
+    ///
+    /// [`Error`].
+    pub fn work(&self) -> Result<bool, Error> {
+        self.inner.work_once()
+    }
+
+    /// Waits until there is nothing to flush or to compact.
+    ///
+    /// # Errors
+    ///
+    /// [`Error`].
+    pub fn settle(&self) -> Result<(), Error> {
+        self.inner.settle()
+    }
+
+    /// How full it is.
+    pub fn stats(&self) -> Stats {
+        let view = self.inner.view();
+        let mut levels = [(0, 0); LEVELS];
+        for (level, entry) in levels.iter_mut().enumerate() {
+            *entry = (view.version.levels.level(level).len(), view.version.levels.level_bytes(level));
+        }
+        let memtables = std::iter::once(&view.memtable).chain(&view.immutables);
+        let memtable_bytes = memtables.map(|mem| mem.table.used_bytes()).sum();
+        Stats { levels, memtable_bytes, seq: self.inner.seq() }
+    }
+
+    /// Ends it cleanly: the log is durable, and attests to all of itself.
+    ///
+    /// # Errors
+    ///
+    /// [`Error`].
+    pub fn close(mut self) -> Result<(), Error> {
+        self.end_threads();
+        self.inner.close()
+    }
+
+    fn end_threads(&mut self) {
+        self.inner.work().is_ending = true;
+        self.inner.progress.notify_all();
+        for thread in self.threads.drain(..) {
+            // Whatever it panicked with has been printed.
+            let _: std::thread::Result<()> = thread.join();
+        }
+    }
+}
+
+impl Drop for Db {
+    fn drop(&mut self) {
+        self.end_threads();
+    }
+}
+
+impl Drop for Snapshot {
+    fn drop(&mut self) {
+        let mut snapshots = self.inner.snapshots.lock().expect("no thread panics with it");
+        if let Some(count) = snapshots.get_mut(&self.seq) {
+            *count -= 1;
+            if *count == 0 {
+                snapshots.remove(&self.seq);
+            }
+        }
+    }
+}
+
+impl Inner {
+    fn view(&self) -> Arc<View> {
+        Arc::clone(&self.view.read().expect("no thread panics with it"))
+    }
+
+    fn seq(&self) -> Seq {
+        Seq(self.seq.load(Ordering::Acquire))
+    }
+
+    fn work(&self) -> MutexGuard<'_, Work> {
+        self.work.lock().expect("no thread panics with it")
+    }
+
+    fn next_file(&self) -> u64 {
+        self.next_file.fetch_add(1, Ordering::Relaxed)
+    }
+
+    fn set_view(&self, change: impl FnOnce(&View) -> View) {
+        let mut view = self.view.write().expect("no thread panics with it");
+        *view = Arc::new(change(&view));
+    }
+
+    fn fails(&self, error: &Error) {
+        let mut work = self.work();
+        if work.failed.is_none() {
+            work.failed = Some(Arc::new(error.clone()));
+        }
+        self.progress.notify_all();
+    }
+
+    /// What has failed, if anything has.
+    fn check(work: &Work) -> Result<(), Error> {
+        match &work.failed {
+            Some(failed) => Err(Error::ReadOnly(Arc::clone(failed))),
+            None => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,251 @@
+//! Flushing and compacting: what threads do in the background, and tests do step by step.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use super::cursors::{LevelCursor, Source};
+use super::view::{Mem, OpenTable, Version, View};
+use super::{Inner, Work};
+use crate::engine::compaction::{Choice, Merge};
+use crate::engine::cursor::Cursor;
+use crate::engine::key::Seq;
+use crate::engine::levels::{Edit, TableId, TableMeta};
+use crate::engine::merge_iterator::MergeIterator;
+use crate::engine::retention::Retention;
+use crate::error::Error;
+use crate::storage::files::{WAL, table_path};
+use crate::storage::manifest::Record;
+use crate::storage::table::TableWriter;
+
+/// Something to do.
+enum Task {
+    Flush(Arc<Mem>, Option<u64>),
+    Move { table: TableId, from: usize, to: usize },
+    Merge(Merge),
+}
+
+impl Inner {
+    /// Works until the tree is closed.
+    pub(super) fn work_until_ended(&self) {
+        loop {
+            match self.work_once() {
+                Ok(true) => {}
+                Ok(false) | Err(_) => {
+                    let work = self.work();
+                    if work.is_ending {
+                        return;
+                    }
+                    // Who has found nothing to do under this lock hears of everything that comes after.
+                    if work.failed.is_some() || self.is_idle(&work) {
+                        drop(self.progress.wait(work).expect("no thread panics with it"));
+                    }
+                }
+            }
+            if self.work().is_ending {
+                return;
+            }
+        }
+    }
+
+    /// Does one thing that is to be done; false when there is nothing.
+    pub(super) fn work_once(&self) -> Result<bool, Error> {
+        let mut work = self.work();
+        Self::check(&work)?;
+        let Some(task) = self.next_task(&work) else { return Ok(false) };
+        match &task {
+            Task::Flush(..) => work.is_flushing = true,
+            Task::Move { table, .. } => _ = work.busy.insert(*table),
+            Task::Merge(merge) => work.busy.extend(merge.inputs.iter().map(|(_, table)| *table)),
+        }
+        drop(work);
+        let result = match &task {
+            Task::Flush(mem, next_wal) => self.flush_memtable(mem, *next_wal),
+            Task::Move { table, from, to } => self.move_table(*table, *from, *to),
+            Task::Merge(merge) => self.merge(merge),
+        };
+        if let Err(error) = &result {
+            self.fails(error);
+        }
+        let mut work = self.work();
+        match &task {
+            Task::Flush(..) => work.is_flushing = false,
+            Task::Move { table, .. } => _ = work.busy.remove(table),
+            Task::Merge(merge) => merge.inputs.iter().for_each(|(_, table)| _ = work.busy.remove(table)),
+        }
+        drop(work);
+        self.progress.notify_all();
+        result.map(|()| true)
+    }
+
+    /// Waits until there is nothing to do.
+    pub(super) fn settle(&self) -> Result<(), Error> {
+        if self.options.threads == 0 {
+            while self.work_once()? {}
+            return Ok(());
+        }
+        let mut work = self.work();
+        loop {
+            Self::check(&work)?;
+            if !work.is_flushing && work.busy.is_empty() && self.is_idle(&work) {
+                return Ok(());
+            }
+            work = self.progress.wait(work).expect("no thread panics with it");
+        }
+    }
+
+    fn is_idle(&self, work: &Work) -> bool {
+        self.next_task(work).is_none()
+    }
+
+    fn next_task(&self, work: &Work) -> Option<Task> {
+        let view = self.view();
+        if !work.is_flushing
+            && let Some(oldest) = view.immutables.last()
+        {
+            let newer = view.immutables.len().checked_sub(2).map_or(&view.memtable, |index| &view.immutables[index]);
+            return Some(Task::Flush(Arc::clone(oldest), Some(newer.wal)));
+        }
+        match self.options.strategy.choose(&view.version.levels, &work.busy) {
+            Choice::Nothing => None,
+            Choice::Move { table, from, to } => Some(Task::Move { table, from, to }),
+            Choice::Merge(merge) => Some(Task::Merge(merge)),
+        }
+    }
+
+    /// Writes a memtable out as a table of level 0.
+    fn flush_memtable(&self, mem: &Arc<Mem>, next_wal: Option<u64>) -> Result<(), Error> {
+        let mut edit = Edit::default();
+        if let Some(meta) = self.write_memtable(mem)? {
+            edit.added.push((0, meta));
+        }
+        let record = Record { wal: next_wal, edit, ..Record::default() };
+        self.install(record, |view, version| {
+            let mut immutables = view.immutables.clone();
+            immutables.retain(|other| !Arc::ptr_eq(other, mem));
+            View { memtable: Arc::clone(&view.memtable), immutables, version }
+        })?;
+        // No manifest names it any more; one that stays is removed when the directory is opened next.
+        let _: std::io::Result<()> = self.disk.remove(&WAL.path(&self.dir, mem.wal));
+        Ok(())
+    }
+
+    pub(super) fn write_memtable(&self, mem: &Mem) -> Result<Option<TableMeta>, Error> {
+        let mut retention = self.retention(false);
+        let id = TableId(self.next_file());
+        let mut writer = TableWriter::create(&*self.disk, &table_path(&self.dir, id), id, self.options.table)?;
+        mem.table.try_for_each(|key, value| if retention.keeps(key) { writer.add(key, value) } else { Ok(()) })?;
+        if writer.is_empty() {
+            return Ok(None);
+        }
+        Ok(Some(writer.finish()?))
+    }
+
+    fn move_table(&self, table: TableId, from: usize, to: usize) -> Result<(), Error> {
+        let view = self.view();
+        let meta = view.version.levels.level(from).iter().find(|meta| meta.id == table).expect("busy tables stay");
+        let edit = Edit { removed: vec![(from, table)], added: vec![(to, (**meta).clone())] };
+        self.install(Record { edit, ..Record::default() }, with_version)
+    }
+
+    /// Merges tables into new ones.
+    fn merge(&self, merge: &Merge) -> Result<(), Error> {
+        let version = Arc::clone(&self.view().version);
+        let mut sources = MergeIterator::new(inputs(&version, merge));
+        let mut retention = self.retention(merge.is_bottom);
+        let mut added = Vec::new();
+        let mut writer: Option<TableWriter> = None;
+        let mut last_user = Vec::new();
+        sources.seek_to_first()?;
+        while let Some(key) = sources.key() {
+            if retention.keeps(key) {
+                // All versions of a key go into one table: no key is in two of a level.
+                let is_full = writer.as_ref().is_some_and(|writer| writer.len_bytes() >= merge.table_bytes);
+                if is_full && key.user() != last_user {
+                    added.push((merge.to, writer.take().expect("it is full").finish()?));
+                }
+                if writer.is_none() {
+                    let id = TableId(self.next_file());
+                    let path = table_path(&self.dir, id);
+                    writer = Some(TableWriter::create(&*self.disk, &path, id, self.options.table)?);
+                }
+                let writer = writer.as_mut().expect("it was made");
+                writer.add(key, sources.value())?;
+                last_user.clear();
+                last_user.extend_from_slice(key.user());
+            }
+            sources.next()?;
+        }
+        if let Some(writer) = writer {
+            added.push((merge.to, writer.finish()?));
+        }
+        let edit = Edit { removed: merge.inputs.clone(), added };
+        self.install(Record { edit, ..Record::default() }, with_version)
+    }
+
+    /// Records what has happened, and lets readers see it.
+    fn install(&self, mut record: Record, change: impl FnOnce(&View, Arc<Version>) -> View) -> Result<(), Error> {
+        self.disk.sync_dir(&self.dir).map_err(Error::io("sync", &self.dir))?;
+        let moved = |id: TableId| record.edit.removed.iter().any(|(_, removed)| *removed == id);
+        let mut opened = Vec::new();
+        let known = self.view();
+        for (_, meta) in &record.edit.added {
+            let table = match known.version.tables.iter().flatten().find(|table| table.table.id() == meta.id) {
+                Some(table) if moved(meta.id) => Arc::clone(table),
+                _ => OpenTable::open(&self.disk, &self.dir, meta.id, &self.options.cache)?,
+            };
+            opened.push(table);
+        }
+        let mut work = self.work();
+        let newest = record.edit.added.iter().map(|(_, meta)| meta.newest).max().unwrap_or_default();
+        record.seq = Some(newest.max(work.state.seq));
+        record.next_file = Some(self.next_file.load(Ordering::Relaxed));
+        let offset = work.manifest.end();
+        let mut state = work.state.clone();
+        state.apply(&record).map_err(Error::record(work.manifest.path(), offset))?;
+        work.manifest.append(&record.encode())?;
+        work.manifest.sync()?;
+        work.manifest.attest()?;
+        work.state = state;
+        let levels = work.state.levels.clone();
+        self.set_view(|view| {
+            let version = Arc::new(view.version.apply(&record.edit, levels, &opened));
+            change(view, version)
+        });
+        let stays = |id: TableId| record.edit.added.iter().any(|(_, added)| added.id == id);
+        for table in known.version.tables.iter().flatten().filter(|table| moved(table.table.id())) {
+            if !stays(table.table.id()) {
+                table.becomes_obsolete();
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn retention(&self, is_bottom: bool) -> Retention {
+        let snapshots = self.snapshots.lock().expect("no thread panics with it");
+        let now: Seq = self.seq();
+        Retention::new(snapshots.keys().copied(), now, is_bottom)
+    }
+}
+
+fn with_version(view: &View, version: Arc<Version>) -> View {
+    View { memtable: Arc::clone(&view.memtable), immutables: view.immutables.clone(), version }
+}
+
+/// A cursor for each table of level 0 and for each other level that is merged.
+fn inputs(version: &Version, merge: &Merge) -> Vec<Source> {
+    let mut sources = Vec::new();
+    for (level, metas) in version.levels.iter().enumerate() {
+        let is_input = |id| merge.inputs.contains(&(level, id));
+        let tables = metas.iter().cloned().zip(version.tables[level].iter().cloned());
+        let tables = tables.filter(|(meta, _)| is_input(meta.id));
+        if level == 0 {
+            sources.extend(tables.map(|table| Source::Level(LevelCursor::new(vec![table]))));
+        } else {
+            let tables: Vec<_> = tables.collect();
+            if !tables.is_empty() {
+                sources.push(Source::Level(LevelCursor::new(tables)));
+            }
+        }
+    }
+    sources
+}

@@ -1,0 +1,233 @@
+//! The shell: a tree in a directory, read and written line by line.
+//!
+//! On a terminal it has a history; from a pipe it executes line after line, so that a script can be fed to it.
+
+use std::collections::BTreeMap;
+use std::io::{self, BufRead, IsTerminal, Read};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use clap::Args;
+use common::cli::{self, Look, Table, human};
+use common::disk::{Disk, RealDisk};
+use rustyline::DefaultEditor;
+use rustyline::error::ReadlineError;
+
+use crate::db::{Db, DbIterator, Options, Snapshot, WriteOptions};
+use crate::engine::levels::LEVELS;
+use crate::error::Error;
+use crate::storage::batch::Batch;
+
+/// The longest line that is read from a pipe, in bytes: a value of some size fits, a file that was fed by mistake does not.
+const MAX_LINE_BYTES: u64 = 64 << 20;
+
+/// How many entries `scan` shows when it is not told.
+const SCAN_LIMIT: usize = 100;
+
+const HELP: &str = "put KEY VALUE            get KEY             delete KEY
+scan [FROM [TO [LIMIT]]] forwards            rscan [FROM [TO [LIMIT]]]  backwards, from TO down to FROM
+batch                    what follows happens together, until: commit, or: abort
+snapshot NAME            then: at NAME get KEY, at NAME scan ..., release NAME
+flush                    compact             stats
+sync on|off              whether writes are durable when they return
+quit";
+
+/// What `shell` is told.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct ShellArgs {
+    /// The directory of the tree; created if it is not there
+    #[arg(long, value_name = "DIR")]
+    pub data: PathBuf,
+    /// A file that keeps what was typed for the next time; without it, history ends with the shell
+    #[arg(long, value_name = "FILE")]
+    pub history: Option<PathBuf>,
+}
+
+const EXAMPLES: &str = "Examples:
+  cargo run -p ch03-lsm -- shell --data /tmp/lsm
+  printf 'put a 1\\nscan\\n' | cargo run -p ch03-lsm -- shell --data /tmp/lsm";
+
+struct Session {
+    db: Db,
+    snapshots: BTreeMap<String, Snapshot>,
+    batch: Option<Batch>,
+    sync: bool,
+}
+
+/// Runs the shell until `quit` or the end of input.
+///
+/// # Errors
+///
+/// The tree cannot be opened or read, the terminal fails; from a pipe, also a line that makes no sense.
+pub fn run(args: ShellArgs) -> Result<(), Error> {
+    let disk: Arc<dyn Disk> = Arc::new(RealDisk::new());
+    let (db, recovered) = Db::open(&disk, &args.data, Options { salt: rand::random(), ..Options::default() })?;
+    if let Some(torn) = &recovered.torn {
+        cli::print(format!(
+            "{} was torn at byte {} ({}): what came after it was not durable, and is gone",
+            torn.path.display(),
+            torn.offset,
+            torn.what
+        ))?;
+    }
+    let mut session = Session { db, snapshots: BTreeMap::new(), batch: None, sync: true };
+    if io::stdin().is_terminal() {
+        interactive(&mut session, args.history)?;
+    } else {
+        piped(&mut session)?;
+    }
+    session.snapshots.clear();
+    session.db.close()
+}
+
+fn interactive(session: &mut Session, history: Option<PathBuf>) -> Result<(), Error> {
+    let mut editor = DefaultEditor::new().map_err(terminal)?;
+    if let Some(file) = history.as_ref().filter(|file| file.exists()) {
+        editor.load_history(file).map_err(terminal)?;
+    }
+    loop {
+        match editor.readline(if session.batch.is_some() { "batch> " } else { "lsm> " }) {
+            Ok(line) => {
+                // A line that cannot be remembered is executed nevertheless.
+                let _ = editor.add_history_entry(&line);
+                match session.execute(&line) {
+                    Ok(true) => {}
+                    Ok(false) => break,
+                    Err(error) => cli::print(cli::explain(&error, |_| None).1)?,
+                }
+            }
+            // Ctrl-C gives up the line, as in other shells; Ctrl-D ends.
+            Err(ReadlineError::Interrupted) => {}
+            Err(ReadlineError::Eof) => break,
+            Err(error) => return Err(terminal(error)),
+        }
+    }
+    match history {
+        Some(file) => editor.save_history(&file).map_err(terminal),
+        None => Ok(()),
+    }
+}
+
+fn piped(session: &mut Session) -> Result<(), Error> {
+    let mut stdin = io::stdin().lock();
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        let read = (&mut stdin).take(MAX_LINE_BYTES).read_until(b'\n', &mut line);
+        if read.map_err(Error::system("read standard input"))? == 0 {
+            return Ok(());
+        }
+        if line.len() as u64 == MAX_LINE_BYTES && line.last() != Some(&b'\n') {
+            return Err(Error::Cannot(format!("a line of more than {MAX_LINE_BYTES} bytes is not executed")));
+        }
+        if !session.execute(&String::from_utf8_lossy(&line))? {
+            return Ok(());
+        }
+    }
+}
+
+impl Session {
+    /// Executes a line; false when it ends the shell.
+    fn execute(&mut self, line: &str) -> Result<bool, Error> {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let options = WriteOptions { sync: self.sync };
+        match *words {
+            [] => {}
+            ["quit" | "exit"] => return Ok(false),
+            ["help"] => cli::print(HELP)?,
+            ["put", key, ref value @ ..] if !value.is_empty() => {
+                let value = value.join(" ");
+                match &mut self.batch {
+                    Some(batch) => batch.put(key.as_bytes(), value.as_bytes())?,
+                    None => self.db.put(key.as_bytes(), value.as_bytes(), options)?,
+                }
+            }
+            ["delete", key] => match &mut self.batch {
+                Some(batch) => batch.delete(key.as_bytes())?,
+                None => self.db.delete(key.as_bytes(), options)?,
+            },
+            ["batch"] => _ = self.batch.get_or_insert_default(),
+            ["commit"] => match self.batch.take() {
+                Some(batch) => self.db.write(batch, options)?,
+                None => return Err(Error::Cannot("there is no batch: begin one with: batch".to_owned())),
+            },
+            ["abort"] => self.batch = None,
+            ["get", key] => print_value(self.db.get(key.as_bytes())?)?,
+            ["scan", ref range @ ..] => scan(self.db.iter(), range, true)?,
+            ["rscan", ref range @ ..] => scan(self.db.iter(), range, false)?,
+            ["snapshot", name] => _ = self.snapshots.insert(name.to_owned(), self.db.snapshot()),
+            ["release", name] => _ = self.snapshots.remove(name),
+            ["at", name, ref rest @ ..] => {
+                let Some(snapshot) = self.snapshots.get(name) else {
+                    return Err(Error::Cannot(format!("there is no snapshot {name}: make one with: snapshot {name}")));
+                };
+                match *rest {
+                    ["get", key] => print_value(self.db.get_at(snapshot, key.as_bytes())?)?,
+                    ["scan", ref range @ ..] => scan(self.db.iter_at(snapshot), range, true)?,
+                    ["rscan", ref range @ ..] => scan(self.db.iter_at(snapshot), range, false)?,
+                    _ => return Err(Error::Cannot("at NAME get KEY, or at NAME scan ... is meant".to_owned())),
+                }
+            }
+            ["flush"] => self.db.flush()?,
+            ["compact"] => {
+                self.db.flush()?;
+                self.db.settle()?;
+            }
+            ["stats"] => cli::print(stats(&self.db, Look::stdout()))?,
+            ["sync", "on"] => self.sync = true,
+            ["sync", "off"] => self.sync = false,
+            [word, ..] => return Err(Error::Cannot(format!("{word} is not understood so; help lists what is"))),
+        }
+        Ok(true)
+    }
+}
+
+fn print_value(value: Option<Vec<u8>>) -> Result<(), Error> {
+    let text = value.map_or_else(|| "(nothing)".to_owned(), |value| value.escape_ascii().to_string());
+    Ok(cli::print(text)?)
+}
+
+fn scan(mut iterator: DbIterator, range: &[&str], is_forward: bool) -> Result<(), Error> {
+    let from = range.first().map_or(&[][..], |from| from.as_bytes());
+    let to = range.get(1).map(|to| to.as_bytes());
+    let limit = match range.get(2) {
+        Some(limit) => limit.parse().map_err(|_| Error::Cannot(format!("{limit} is no number of entries")))?,
+        None => SCAN_LIMIT,
+    };
+    match (is_forward, to) {
+        (true, _) => iterator.seek(from)?,
+        (false, Some(to)) => iterator.seek_for_prev(to)?,
+        (false, None) => iterator.seek_to_last()?,
+    }
+    for _ in 0..limit {
+        let Some(key) = iterator.key() else { return Ok(()) };
+        if is_forward && to.is_some_and(|to| key > to) || !is_forward && key < from {
+            return Ok(());
+        }
+        cli::print(format!("{} = {}", key.escape_ascii(), iterator.value().escape_ascii()))?;
+        if is_forward { iterator.next()? } else { iterator.prev()? }
+    }
+    if iterator.key().is_some() {
+        cli::print(format!("... (the first {limit}; name a LIMIT for more)"))?;
+    }
+    Ok(())
+}
+
+/// A picture of the levels.
+pub fn stats(db: &Db, look: Look) -> String {
+    let stats = db.stats();
+    let mut table = Table::new(["level", "tables", "bytes", ""]);
+    table.row(["memory".to_owned(), String::new(), human::bytes(stats.memtable_bytes as u64), String::new()]);
+    let total: u64 = stats.levels.iter().map(|(_, bytes)| bytes).sum();
+    let deepest = (0..LEVELS).rev().find(|level| stats.levels[*level].0 > 0).unwrap_or(0);
+    for (level, (tables, bytes)) in stats.levels.iter().enumerate().take(deepest + 1) {
+        let bar = "#".repeat((bytes * 40).div_ceil(total.max(1)) as usize);
+        table.row([level.to_string(), tables.to_string(), human::bytes(*bytes), bar]);
+    }
+    table.render(look)
+}
+
+fn terminal(error: ReadlineError) -> Error {
+    Error::System { action: "use the terminal", source: Arc::new(io::Error::other(error)) }
+}

@@ -1,0 +1,218 @@
+//! The bytes of a table.
+
+use std::path::PathBuf;
+
+use common::codec::varint;
+
+use crate::engine::block::BlockError;
+
+/// The bytes at the end of a table that say where the rest is.
+pub const FOOTER_BYTES: usize = 48;
+
+/// The bytes after each block's payload: compression and checksum.
+pub(super) const TRAILER_BYTES: usize = 5;
+
+/// The largest block that is read, in bytes, packed or not: far above what a writer makes, for one entry of the greatest
+/// length.
+pub(super) const BLOCK_MAX_BYTES: usize = 1 << 30;
+
+const MAGIC: &[u8; 8] = b"ddialsm1";
+
+/// Why a table could not be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum TableError {
+    /// The disk refused.
+    #[error("cannot {action} {}", path.display())]
+    Io {
+        /// What was tried: a verb.
+        action: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// It is not what was written.
+    #[error("{} is damaged at offset {offset}: {what}", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// Where, in bytes.
+        offset: u64,
+        /// What is wrong there.
+        what: Damage,
+    },
+}
+
+/// What is wrong with a part of a table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Damage {
+    /// The end of the file is no footer.
+    #[error("its footer does not verify")]
+    Footer,
+    /// What is said to be there is not in the file.
+    #[error("a block of {0} bytes is not in the file")]
+    Handle(u64),
+    /// Its checksum is another one.
+    #[error("the checksum of the block does not match")]
+    Checksum,
+    /// It is compressed in a way that this version does not know.
+    #[error("compression {0} is unknown")]
+    Compression(u8),
+    /// What it was compressed from does not come out.
+    #[error("the block cannot be decompressed")]
+    Compressed,
+    /// The block verifies, and holds no entries.
+    #[error(transparent)]
+    Block(#[from] BlockError),
+    /// Its properties are not.
+    #[error("its properties cannot be read")]
+    Properties,
+}
+
+/// Where a block is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
+pub struct BlockHandle {
+    /// Where its payload begins, in bytes.
+    pub offset: u64,
+    /// How long its payload is as stored, in bytes.
+    pub len_bytes: u64,
+}
+
+impl BlockHandle {
+    /// Appends it to `out`.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        varint::encode(self.offset, out);
+        varint::encode(self.len_bytes, out);
+    }
+
+    /// From the beginning of `bytes`, and how many it took.
+    pub fn decode(bytes: &[u8]) -> Option<(Self, usize)> {
+        let (offset, first) = varint::decode(bytes).ok()?;
+        let (len_bytes, second) = varint::decode(&bytes[first..]).ok()?;
+        Some((Self { offset, len_bytes }, first + second))
+    }
+}
+
+/// How blocks are compressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[repr(u8)]
+pub enum Compression {
+    /// Not at all.
+    None = 0,
+    /// LZ4: a fraction of the size for little time.
+    #[default]
+    Lz4 = 1,
+}
+
+/// What a table says of itself as a whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Properties {
+    /// Entries.
+    pub entries: u64,
+    /// How many of them are tombstones.
+    pub tombstones: u64,
+    /// The bytes of all keys.
+    pub key_bytes: u64,
+    /// The bytes of all values.
+    pub value_bytes: u64,
+    /// Blocks of entries.
+    pub blocks: u64,
+}
+
+impl Properties {
+    pub(super) fn encode(&self, out: &mut Vec<u8>) {
+        for number in [self.entries, self.tombstones, self.key_bytes, self.value_bytes, self.blocks] {
+            varint::encode(number, out);
+        }
+    }
+
+    pub(super) fn decode(mut bytes: &[u8]) -> Option<Self> {
+        let mut numbers = [0; 5];
+        for number in &mut numbers {
+            let (value, taken) = varint::decode(bytes).ok()?;
+            (*number, bytes) = (value, &bytes[taken..]);
+        }
+        let [entries, tombstones, key_bytes, value_bytes, blocks] = numbers;
+        bytes.is_empty().then_some(Self { entries, tombstones, key_bytes, value_bytes, blocks })
+    }
+}
+
+/// Where everything is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Footer {
+    pub(super) filter: BlockHandle,
+    pub(super) properties: BlockHandle,
+    pub(super) index: BlockHandle,
+}
+
+impl Footer {
+    pub(super) fn encode(&self) -> [u8; FOOTER_BYTES] {
+        let mut bytes = Vec::with_capacity(FOOTER_BYTES);
+        for (handle, bytes_of_len) in [(self.filter, 4), (self.properties, 4), (self.index, 4)] {
+            bytes.extend_from_slice(&handle.offset.to_le_bytes());
+            bytes.extend_from_slice(&handle.len_bytes.to_le_bytes()[..bytes_of_len]);
+        }
+        let crc = crc32fast::hash(&bytes);
+        bytes.extend_from_slice(&crc.to_le_bytes());
+        bytes.extend_from_slice(MAGIC);
+        bytes.try_into().expect("three handles, a checksum and the magic")
+    }
+
+    pub(super) fn decode(bytes: &[u8; FOOTER_BYTES]) -> Option<Self> {
+        let handle = |at: usize| BlockHandle {
+            offset: u64::from_le_bytes(bytes[at..at + 8].try_into().expect("eight bytes")),
+            len_bytes: u32::from_le_bytes(bytes[at + 8..at + 12].try_into().expect("four bytes")).into(),
+        };
+        let footer = Self { filter: handle(0), properties: handle(12), index: handle(24) };
+        (footer.encode() == *bytes).then_some(footer)
+    }
+}
+
+/// Puts compression and checksum behind the payload that `block` is, compressed if that saves an eighth.
+pub(super) fn pack(payload: &[u8], compression: Compression, out: &mut Vec<u8>) {
+    let start = out.len();
+    let mut used = compression;
+    if compression == Compression::Lz4 {
+        out.extend_from_slice(&(payload.len() as u32).to_le_bytes());
+        let at = out.len();
+        out.resize(at + lz4_flex::block::get_maximum_output_size(payload.len()), 0);
+        let len = lz4_flex::block::compress_into(payload, &mut out[at..]).expect("there is room for the worst case");
+        out.truncate(at + len);
+        if out.len() - start > payload.len() - payload.len() / 8 {
+            out.truncate(start);
+            used = Compression::None;
+        }
+    }
+    if used == Compression::None {
+        out.extend_from_slice(payload);
+    }
+    out.push(used as u8);
+    let crc = crc32fast::hash(&out[start..]);
+    out.extend_from_slice(&crc.to_le_bytes());
+}
+
+/// The payload of a block as stored, with its trailer.
+pub(super) fn unpack(stored: Vec<u8>) -> Result<Vec<u8>, Damage> {
+    let (rest, crc) = stored.split_last_chunk::<4>().ok_or(Damage::Checksum)?;
+    if crc32fast::hash(rest) != u32::from_le_bytes(*crc) {
+        return Err(Damage::Checksum);
+    }
+    let (&compression, payload) = rest.split_last().ok_or(Damage::Checksum)?;
+    match compression {
+        0 => {
+            let len = payload.len();
+            let mut payload = stored;
+            payload.truncate(len);
+            Ok(payload)
+        }
+        1 => {
+            let (len, compressed) = payload.split_first_chunk::<4>().ok_or(Damage::Compressed)?;
+            let len = u32::from_le_bytes(*len) as usize;
+            if len > BLOCK_MAX_BYTES {
+                return Err(Damage::Compressed);
+            }
+            lz4_flex::block::decompress(compressed, len).map_err(|_| Damage::Compressed)
+        }
+        other => Err(Damage::Compression(other)),
+    }
+}

@@ -1,0 +1,122 @@
+//! Many threads on one tree, with threads of its own that flush and compact under them.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use ch03_lsm::db::{Db, Options, WriteOptions};
+use ch03_lsm::engine::leveled::Leveled;
+use ch03_lsm::storage::batch::Batch;
+use common::disk::{Disk, RealDisk};
+
+fn open(dir: &Path) -> Db {
+    let disk: Arc<dyn Disk> = Arc::new(RealDisk::new());
+    let options = Options {
+        memtable_bytes: 64 << 10,
+        strategy: Arc::new(Leveled { level0_tables: 3, base_bytes: 128 << 10, growth: 4, table_bytes: 32 << 10 }),
+        salt: 5,
+        ..Options::default()
+    };
+    Db::open(&disk, dir, options).expect("it opens").0
+}
+
+fn key(thread: u64, number: u64) -> Vec<u8> {
+    format!("{:04}-{thread:02}", number % 500).into_bytes()
+}
+
+#[test]
+fn what_eight_threads_write_is_there_and_what_they_read_they_have_written() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let db = open(dir.path());
+    std::thread::scope(|scope| {
+        for thread in 0..8 {
+            let db = &db;
+            scope.spawn(move || {
+                for number in 0..3_000 {
+                    let key = key(thread, number);
+                    db.put(&key, &number.to_le_bytes(), WriteOptions { sync: number % 500 == 0 }).expect("a put");
+                    if number % 7 == 0 {
+                        assert_eq!(db.get(&key).expect("a get").as_deref(), Some(&number.to_le_bytes()[..]));
+                    }
+                    if number % 11 == 0 {
+                        db.delete(&key, WriteOptions::default()).expect("a delete");
+                        assert_eq!(db.get(&key).expect("a get"), None);
+                    }
+                }
+            });
+        }
+    });
+    let mut expected = BTreeMap::new();
+    for thread in 0..8 {
+        for number in 0..3_000u64 {
+            expected.insert(key(thread, number), number.to_le_bytes().to_vec());
+            if number % 11 == 0 {
+                expected.remove(&key(thread, number));
+            }
+        }
+    }
+    db.settle().expect("it settles");
+    assert_eq!(everything(&db), expected);
+    db.close().expect("it closes");
+    assert_eq!(everything(&open(dir.path())), expected, "opened again");
+}
+
+#[test]
+fn a_batch_is_seen_whole_or_not_at_all_by_readers_of_any_kind() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let db = open(dir.path());
+    let is_over = AtomicBool::new(false);
+    let rounds = AtomicU64::new(0);
+    let write = |round: u64| {
+        let mut batch = Batch::new();
+        for number in 0..20u64 {
+            batch.put(format!("all-{number:02}").as_bytes(), &round.to_le_bytes()).expect("it fits");
+        }
+        db.write(batch, WriteOptions::default()).expect("a write");
+    };
+    write(0);
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                while !is_over.load(Ordering::Relaxed) {
+                    let found = everything(&db);
+                    assert_eq!(found.len(), 20);
+                    let first = found.values().next().expect("there are some").clone();
+                    assert!(found.values().all(|value| *value == first), "an iterator sees one round");
+                    let snapshot = db.snapshot();
+                    let at = |number: u64| db.get_at(&snapshot, format!("all-{number:02}").as_bytes()).expect("a get");
+                    let (first, last) = (at(0), at(19));
+                    assert!(first.is_some() && first == last, "a snapshot sees one round: {first:?}, {last:?}");
+                    rounds.fetch_add(1, Ordering::Relaxed);
+                }
+            });
+        }
+        for round in 1..4_000 {
+            write(round);
+        }
+        is_over.store(true, Ordering::Relaxed);
+    });
+    assert!(rounds.load(Ordering::Relaxed) > 2, "readers had their turns");
+    db.close().expect("it closes");
+}
+
+#[test]
+fn a_second_process_or_handle_is_refused_by_name() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let _db = open(dir.path());
+    let disk: Arc<dyn Disk> = Arc::new(RealDisk::new());
+    let error = Db::open(&disk, dir.path(), Options::default()).expect_err("it is held");
+    assert!(error.to_string().contains("is held by another process"), "{error}");
+}
+
+fn everything(db: &Db) -> BTreeMap<Vec<u8>, Vec<u8>> {
+    let mut iterator = db.iter();
+    iterator.seek_to_first().expect("a seek");
+    let mut found = BTreeMap::new();
+    while let Some(key) = iterator.key() {
+        found.insert(key.to_vec(), iterator.value().to_vec());
+        iterator.next().expect("a step");
+    }
+    found
+}

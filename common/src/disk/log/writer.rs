@@ -1,0 +1,187 @@
+//! Writing a segment.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::format::{
+    BLOCK_BYTES, FRAGMENT_HEADER_BYTES, HEADER_BYTES, Kind, MARK_BYTES, SegmentHeader, encode_fragment,
+};
+use super::{LogError, RECORD_MAX_BYTES};
+use crate::disk::{Disk, DiskFile, Open};
+
+/// A segment that is being written: takes records, and writes them when it is told to.
+///
+/// **Invariants**: the file holds `written` bytes of whole records; `buffer` is what comes after them. `durable <= written`.
+#[derive(Debug)]
+pub struct SegmentWriter {
+    file: Arc<dyn DiskFile>,
+    path: PathBuf,
+    salt: u64,
+    buffer: Vec<u8>,
+    written: u64,
+    /// Up to where a sync is known to have made the file durable.
+    durable: u64,
+    /// Up to where the last mark says so.
+    marked: u64,
+}
+
+impl SegmentWriter {
+    /// Creates the segment `header.number` at `path`. Its header is durable when this returns, its name after a sync of its
+    /// directory.
+    ///
+    /// # Errors
+    ///
+    /// [`LogError::Io`], `AlreadyExists` when the file is there.
+    pub fn create(disk: &dyn Disk, path: &Path, header: SegmentHeader) -> Result<Self, LogError> {
+        let file = disk.open(path, Open::New).map_err(LogError::io("create", path))?;
+        file.write_at(&header.encode(), 0).map_err(LogError::io("write", path))?;
+        file.sync_data().map_err(LogError::io("sync", path))?;
+        // That the header is durable needs no mark: without it there is nothing to read.
+        let written = HEADER_BYTES as u64;
+        let (durable, marked) = (written, written);
+        Ok(Self { file, path: path.to_owned(), salt: header.salt, buffer: Vec::new(), written, durable, marked })
+    }
+
+    /// Appends a record to what will be written next. Returns the offset where it ends.
+    ///
+    /// # Errors
+    ///
+    /// [`LogError::TooLong`].
+    pub fn append(&mut self, record: &[u8]) -> Result<u64, LogError> {
+        if record.len() > RECORD_MAX_BYTES {
+            return Err(LogError::TooLong(record.len()));
+        }
+        if self.durable > self.marked {
+            self.mark();
+        }
+        let (mut rest, mut kind_if_last, mut kind_if_not) = (record, Kind::Full, Kind::First);
+        loop {
+            let room = self.room();
+            let (payload, next) = rest.split_at(rest.len().min(room));
+            rest = next;
+            let kind = if rest.is_empty() { kind_if_last } else { kind_if_not };
+            encode_fragment(self.salt, kind, payload, &mut self.buffer);
+            if rest.is_empty() {
+                return Ok(self.end());
+            }
+            (kind_if_last, kind_if_not) = (Kind::Last, Kind::Middle);
+        }
+    }
+
+    /// Writes what was appended. It outlives the process then, and not the power.
+    ///
+    /// # Errors
+    ///
+    /// [`LogError::Io`]. What was appended is kept, and goes to the same place when this is tried again.
+    pub fn write(&mut self) -> Result<(), LogError> {
+        if !self.buffer.is_empty() {
+            self.file.write_at(&self.buffer, self.written).map_err(LogError::io("write", &self.path))?;
+            self.written += self.buffer.len() as u64;
+            self.buffer.clear();
+        }
+        Ok(())
+    }
+
+    /// Writes what was appended, and makes all of it durable.
+    ///
+    /// # Errors
+    ///
+    /// [`LogError::Io`]. After a sync that failed nothing is known about what was written since the last one that
+    /// succeeded, and a second one would report a success that means nothing: whoever gets this must not go on.
+    pub fn sync(&mut self) -> Result<(), LogError> {
+        self.write()?;
+        self.file.sync_data().map_err(LogError::io("sync", &self.path))?;
+        self.synced(self.written);
+        Ok(())
+    }
+
+    /// Ends the segment: durable, and with a mark in a block of its own that attests to all of it.
+    ///
+    /// # Errors
+    ///
+    /// As [`sync`](Self::sync).
+    pub fn seal(&mut self) -> Result<(), LogError> {
+        self.sync()?;
+        let left = BLOCK_BYTES - self.in_block();
+        self.buffer.resize(left, 0);
+        self.mark();
+        self.sync()
+    }
+
+    /// Writes at once what the next record would begin with: how far the file is durable. For logs whose records are few and
+    /// far between.
+    ///
+    /// # Errors
+    ///
+    /// As [`write`](Self::write).
+    pub fn attest(&mut self) -> Result<(), LogError> {
+        if self.durable > self.marked {
+            self.mark();
+        }
+        self.write()
+    }
+
+    /// The file, for whoever syncs it in a thread of its own; to be reported to [`synced`](Self::synced).
+    pub fn file(&self) -> Arc<dyn DiskFile> {
+        Arc::clone(&self.file)
+    }
+
+    /// Takes note that a sync which began when `offset` bytes were written has succeeded.
+    pub fn synced(&mut self, offset: u64) {
+        assert!(offset <= self.written, "a sync covers what is written");
+        self.durable = self.durable.max(offset);
+    }
+
+    /// How many bytes are in the file.
+    pub fn written(&self) -> u64 {
+        self.written
+    }
+
+    /// How many bytes of the file are known to be durable.
+    pub fn durable(&self) -> u64 {
+        self.durable
+    }
+
+    /// Where the next record begins, in bytes, once everything is written.
+    pub fn end(&self) -> u64 {
+        self.written + self.buffer.len() as u64
+    }
+
+    /// The file's name.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    fn in_block(&self) -> usize {
+        (self.end() % BLOCK_BYTES as u64) as usize
+    }
+
+    /// How much payload the next fragment can have, at least one byte: in a block of its own if need be.
+    fn room(&mut self) -> usize {
+        let left = BLOCK_BYTES - self.in_block();
+        if left <= FRAGMENT_HEADER_BYTES {
+            self.buffer.resize(self.buffer.len() + left, 0);
+            return BLOCK_BYTES - FRAGMENT_HEADER_BYTES;
+        }
+        left - FRAGMENT_HEADER_BYTES
+    }
+
+    fn mark(&mut self) {
+        if self.room() < MARK_BYTES {
+            let left = BLOCK_BYTES - self.in_block();
+            self.buffer.resize(self.buffer.len() + left, 0);
+        }
+        encode_fragment(self.salt, Kind::Mark, &self.durable.to_le_bytes(), &mut self.buffer);
+        self.marked = self.durable;
+    }
+}
+
+impl From<LogError> for io::Error {
+    fn from(error: LogError) -> Self {
+        match error {
+            LogError::Io { source, .. } => source,
+            other => Self::other(other),
+        }
+    }
+}
