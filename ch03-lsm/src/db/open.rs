@@ -17,7 +17,7 @@ use crate::engine::memtable::Memtable;
 use crate::engine::retention::Retention;
 use crate::error::Error;
 use crate::storage::batch::Write;
-use crate::storage::files::{LOCK_NAME, MANIFEST, WAL, table_id, table_path};
+use crate::storage::files::{MANIFEST, WAL, lock, table_id, table_path};
 use crate::storage::manifest::{Record, State};
 use crate::storage::table::TableWriter;
 use crate::storage::wal_recovery::{self, Recovered};
@@ -102,14 +102,6 @@ impl Inner {
             _lock: lock,
         })
     }
-}
-
-pub(super) fn lock(disk: &dyn Disk, dir: &Path) -> Result<Box<dyn Lock>, Error> {
-    let path = dir.join(LOCK_NAME);
-    disk.lock(&path).map_err(|error| match error.kind() {
-        std::io::ErrorKind::WouldBlock => Error::Locked { path },
-        _ => Error::io("lock", &path)(error),
-    })
 }
 
 /// What the newest manifest that has begun says, and all of them.

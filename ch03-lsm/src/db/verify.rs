@@ -6,12 +6,12 @@ use std::sync::Arc;
 use common::disk::Disk;
 use common::disk::log::segments;
 
-use super::open::{lock, read_manifests};
+use super::open::read_manifests;
 use crate::engine::cursor::Cursor;
 use crate::engine::key::InternalKeyBuf;
 use crate::engine::levels::TableMeta;
 use crate::error::Error;
-use crate::storage::files::{WAL, table_path};
+use crate::storage::files::{WAL, lock, table_path};
 use crate::storage::table::{NoCache, Table};
 use crate::storage::wal_recovery::{RecoveryMode, replay};
 

@@ -7,7 +7,7 @@ use common::cli::{Table, human};
 use common::disk::Disk;
 use common::tour::Narrator;
 
-use super::stage::{Stage, counted, shuffled_key, small_tree, value};
+use super::stage::{Stage, counted, shuffled_key, small_tree, stored_bytes, value};
 use crate::error::Error;
 use crate::storage::hash_index::HashIndex;
 use crate::storage::two_function::TwoFunction;
@@ -84,10 +84,4 @@ pub(super) fn play(narrator: &mut Narrator, stage: &mut Stage) -> Result<(), Err
     narrator
         .look("src/store.rs; cargo run --release -p ch03-lsm -- bench measures the tree with db_bench's workloads.");
     Ok(())
-}
-
-fn stored_bytes(dir: &std::path::Path) -> Result<u64, Error> {
-    let entries = std::fs::read_dir(dir).map_err(Error::io("list", dir))?;
-    let lens = entries.map(|entry| entry.and_then(|entry| entry.metadata()).map(|metadata| metadata.len()));
-    lens.sum::<Result<u64, _>>().map_err(Error::io("measure", dir))
 }

@@ -3,7 +3,7 @@
 use common::cli::human;
 use common::tour::Narrator;
 
-use super::stage::{Stage, counted, shuffled_key, value};
+use super::stage::{Stage, counted, shuffled_key, stored_bytes, value};
 use crate::error::Error;
 use crate::storage::hash_index::HashIndex;
 
@@ -72,10 +72,4 @@ pub(super) fn play(narrator: &mut Narrator, stage: &mut Stage) -> Result<(), Err
     );
     narrator.look("src/storage/hash_index.rs is an organ: cargo grade start ch03/hash_index");
     Ok(())
-}
-
-fn stored_bytes(dir: &std::path::Path) -> Result<u64, Error> {
-    let entries = std::fs::read_dir(dir).map_err(Error::io("list", dir))?;
-    let lens = entries.map(|entry| entry.and_then(|entry| entry.metadata()).map(|metadata| metadata.len()));
-    lens.sum::<Result<u64, _>>().map_err(Error::io("measure", dir))
 }

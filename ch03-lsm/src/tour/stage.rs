@@ -1,6 +1,6 @@
 //! The stage: a directory that goes when the tour ends, and what scenes fill it with.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use common::disk::{CountedDisk, Disk, RealDisk};
@@ -47,7 +47,7 @@ pub(super) fn small_options() -> Options {
 }
 
 /// Opens such a tree.
-pub(super) fn small_tree(disk: &Arc<dyn Disk>, dir: &std::path::Path) -> Result<Db, Error> {
+pub(super) fn small_tree(disk: &Arc<dyn Disk>, dir: &Path) -> Result<Db, Error> {
     Ok(Db::open(disk, dir, small_options())?.0)
 }
 
@@ -72,4 +72,11 @@ pub(super) fn hex_dump(bytes: &[u8], offset: u64) -> String {
         text.push_str(&format!("{:06x}  {hex:48} {readable}\n", offset + index as u64 * 16));
     }
     text
+}
+
+/// How many bytes the files of a directory have.
+pub(super) fn stored_bytes(dir: &Path) -> Result<u64, Error> {
+    let entries = std::fs::read_dir(dir).map_err(Error::io("list", dir))?;
+    let lens = entries.map(|entry| entry.and_then(|entry| entry.metadata()).map(|metadata| metadata.len()));
+    lens.sum::<Result<u64, _>>().map_err(Error::io("measure", dir))
 }
