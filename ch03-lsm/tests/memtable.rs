@@ -6,6 +6,7 @@ use std::ops::Bound;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use ch03_lsm::engine::key::{InternalKey, InternalKeyBuf, Kind, Seq, Stamp};
+use ch03_lsm::engine::leaves::Run;
 use ch03_lsm::engine::memtable::{Found, Memtable};
 use common::judge::seeds;
 use rand::{RngExt, SeedableRng};
@@ -38,6 +39,21 @@ fn value(value: &str) -> Option<Found<String>> {
 
 fn copied(key: &InternalKey, value: &[u8]) -> Entry {
     (key.into(), value.to_vec())
+}
+
+fn first(run: &Run) -> Option<Entry> {
+    (!run.is_empty()).then(|| copied(run.key(0), run.value(0)))
+}
+
+fn last(run: &Run) -> Option<Entry> {
+    run.len().checked_sub(1).map(|at| copied(run.key(at), run.value(at)))
+}
+
+/// What a run holds is what lies between its ends, without a hole.
+fn assert_in_order(run: &Run, model: &Model, what: &str) {
+    let Some((begin, _)) = first(run) else { return };
+    let there = (0..run.len()).map(|at| copied(run.key(at), run.value(at)));
+    assert!(there.eq(model.range(begin..).take(run.len()).map(|(key, value)| (key.clone(), value.clone()))), "{what}");
 }
 
 /// Tells others that a thread has ended, by a panic too.
@@ -132,12 +148,23 @@ fn the_neighbours_of_a_key_are_those_in_a_sorted_map() {
             use Bound::{Excluded, Included, Unbounded};
             let at = key.as_key();
             let what = format!("seed {seed}: of {at:?}");
-            assert_eq!(table.first_from(at, copied), nearest((Included(&key), Unbounded), false), "{what}");
-            assert_eq!(table.first_after(at, copied), nearest((Excluded(&key), Unbounded), false), "{what}");
-            assert_eq!(table.last_to(at, copied), nearest((Unbounded, Included(&key)), true), "{what}");
-            assert_eq!(table.last_before(at, copied), nearest((Unbounded, Excluded(&key)), true), "{what}");
+            let mut run = Run::default();
+            table.run_from(at, &mut run);
+            assert_eq!(first(&run), nearest((Included(&key), Unbounded), false), "{what}");
+            assert_in_order(&run, &model, &what);
+            table.run_after(at, &mut run);
+            assert_eq!(first(&run), nearest((Excluded(&key), Unbounded), false), "{what}");
+            assert_in_order(&run, &model, &what);
+            table.run_to(at, &mut run);
+            assert_eq!(last(&run), nearest((Unbounded, Included(&key)), true), "{what}");
+            assert_in_order(&run, &model, &what);
+            table.run_before(at, &mut run);
+            assert_eq!(last(&run), nearest((Unbounded, Excluded(&key)), true), "{what}");
+            assert_in_order(&run, &model, &what);
         }
-        assert_eq!(table.last(copied), model.last_key_value().map(owned));
+        let mut run = Run::default();
+        table.run_to_end(&mut run);
+        assert_eq!(last(&run), model.last_key_value().map(owned));
     }
 }
 
@@ -253,22 +280,18 @@ fn a_snapshot_stays_as_it_was_while_others_write() {
                     }
                     // Neither does a walk over all of it lose its place.
                     let start = InternalKeyBuf::seek(b"", Seq::MAX);
-                    let mut at = table.first_from(start.as_key(), copied);
+                    let mut run = Run::default();
+                    table.run_from(start.as_key(), &mut run);
                     for _ in 0..30 {
-                        let Some((key, _)) = at else { break };
-                        at = table.first_after(key.as_key(), copied);
-                        assert!(at.as_ref().is_none_or(|(next, _)| *next > key), "entries come in order");
+                        let Some((key, _)) = last(&run) else { break };
+                        table.run_after(key.as_key(), &mut run);
+                        assert!(first(&run).is_none_or(|(next, _)| next > key), "entries come in order");
                     }
                 }
             });
         }
     });
-    // One who is looking at a value stops nobody, not even itself, from writing.
-    let seen = table.get(b"key1", Seq(WRITES), |value| {
-        put(&table, "key1", WRITES + 1, "newer");
-        value.to_vec()
-    });
-    assert_ne!(seen, Some(Found::Value(b"newer".to_vec())), "what is newer than the snapshot is not seen");
+    put(&table, "key1", WRITES + 1, "newer");
     assert_eq!(get(&table, "key1", WRITES + 1), value("newer"));
     assert_eq!(get(&table, "key1", WRITES), expected(1, WRITES), "nor has it taken the place of what was seen before");
 }

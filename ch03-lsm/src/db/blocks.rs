@@ -1,7 +1,7 @@
 //! The block cache: blocks that were read, in shards, so that threads seldom wait for one another.
 
 use quick_cache::Weighter;
-use quick_cache::sync::Cache;
+use quick_cache::sync::{Cache, DefaultLifecycle};
 
 use crate::engine::block::Block;
 use crate::engine::levels::TableId;
@@ -16,7 +16,7 @@ const BLOCK_BYTES: usize = 4 << 10;
 /// Keeps the blocks that are asked for again, within a limit.
 #[derive(Debug)]
 pub struct Blocks {
-    cache: Cache<(TableId, u64), Block, Weight>,
+    cache: Cache<(TableId, u64), Block, Weight, foldhash::fast::RandomState>,
 }
 
 #[derive(Debug, Clone)]
@@ -31,7 +31,9 @@ impl Weighter<(TableId, u64), Block> for Weight {
 impl Blocks {
     /// At most `bytes` of blocks.
     pub fn new(bytes: usize) -> Self {
-        Self { cache: Cache::with_weighter(bytes / BLOCK_BYTES, bytes as u64, Weight) }
+        let hasher = foldhash::fast::RandomState::default();
+        let lifecycle = DefaultLifecycle::default();
+        Self { cache: Cache::with(bytes / BLOCK_BYTES, bytes as u64, Weight, hasher, lifecycle) }
     }
 
     /// The bytes that it holds.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::view::{Mem, OpenTable};
 use crate::engine::cursor::Cursor;
 use crate::engine::key::{InternalKey, InternalKeyBuf, Seq, Stamp};
+use crate::engine::leaves::Run;
 use crate::engine::levels::TableMeta;
 use crate::error::Error;
 use crate::storage::table::TableCursor;
@@ -18,12 +19,13 @@ pub(super) enum Source {
 
 /// A place in a memtable, which goes on growing.
 ///
-/// **Invariants**: `key` and `value` are an entry, or `key` is `None`.
+/// **Invariants**: it is at entry `at` of `run`, or beyond the ends if that has not so many. What was inserted between two
+/// entries since they were copied is newer than whatever this reader may see.
 #[derive(Debug)]
 pub(super) struct MemtableCursor {
     mem: Arc<Mem>,
-    key: Option<InternalKeyBuf>,
-    value: Vec<u8>,
+    run: Run,
+    at: usize,
 }
 
 /// A place in tables that follow one another.
@@ -38,19 +40,8 @@ pub(super) struct LevelCursor {
 
 impl MemtableCursor {
     pub(super) fn new(mem: Arc<Mem>) -> Self {
-        Self { mem, key: None, value: Vec::new() }
+        Self { mem, run: Run::default(), at: 0 }
     }
-
-    fn set(&mut self, found: Option<(InternalKeyBuf, Vec<u8>)>) {
-        match found {
-            Some((key, value)) => (self.key, self.value) = (Some(key), value),
-            None => self.key = None,
-        }
-    }
-}
-
-fn copied(key: &InternalKey, value: &[u8]) -> (InternalKeyBuf, Vec<u8>) {
-    (key.into(), value.to_vec())
 }
 
 impl LevelCursor {
@@ -98,38 +89,51 @@ impl Cursor for MemtableCursor {
     }
 
     fn seek_to_last(&mut self) -> Result<(), Error> {
-        self.set(self.mem.table.last(copied));
+        self.mem.table.run_to_end(&mut self.run);
+        self.at = self.run.len().saturating_sub(1);
         Ok(())
     }
 
     fn seek(&mut self, key: &InternalKey) -> Result<(), Error> {
-        self.set(self.mem.table.first_from(key, copied));
+        self.mem.table.run_from(key, &mut self.run);
+        self.at = 0;
         Ok(())
     }
 
     fn seek_for_prev(&mut self, key: &InternalKey) -> Result<(), Error> {
-        self.set(self.mem.table.last_to(key, copied));
+        self.mem.table.run_to(key, &mut self.run);
+        self.at = self.run.len().saturating_sub(1);
         Ok(())
     }
 
     fn next(&mut self) -> Result<(), Error> {
-        let key = self.key.take().expect("next() from an entry");
-        self.set(self.mem.table.first_after(key.as_key(), copied));
+        if self.at + 1 < self.run.len() {
+            self.at += 1;
+            return Ok(());
+        }
+        let key = InternalKeyBuf::from(self.key().expect("next() from an entry"));
+        self.mem.table.run_after(key.as_key(), &mut self.run);
+        self.at = 0;
         Ok(())
     }
 
     fn prev(&mut self) -> Result<(), Error> {
-        let key = self.key.take().expect("prev() from an entry");
-        self.set(self.mem.table.last_before(key.as_key(), copied));
+        if self.at > 0 {
+            self.at -= 1;
+            return Ok(());
+        }
+        let key = InternalKeyBuf::from(self.key().expect("prev() from an entry"));
+        self.mem.table.run_before(key.as_key(), &mut self.run);
+        self.at = self.run.len().saturating_sub(1);
         Ok(())
     }
 
     fn key(&self) -> Option<&InternalKey> {
-        self.key.as_ref().map(InternalKeyBuf::as_key)
+        (self.at < self.run.len()).then(|| self.run.key(self.at))
     }
 
     fn value(&self) -> &[u8] {
-        &self.value
+        if self.at < self.run.len() { self.run.value(self.at) } else { &[] }
     }
 }
 

@@ -27,6 +27,9 @@ pub const STAMP_BYTES: usize = 8;
 /// The longest key of a user's, in bytes: what one block of a table holds should not be one key.
 pub const KEY_MAX_BYTES: usize = 64 << 10;
 
+/// How many bytes are compared at once.
+const PREFIX_BYTES: usize = 16;
+
 /// The number of a write: the later, the greater. 56 bits, which last for two thousand years of a million writes a second.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Hash)]
 pub struct Seq(pub u64);
@@ -111,15 +114,37 @@ impl InternalKey {
         Stamp::from_bytes(*stamp)
     }
 
+    /// The beginning of the user's key as a number, in the same order: keys are mostly told apart by it, without a loop.
+    pub fn prefix(&self) -> u128 {
+        prefix(self.user())
+    }
+
     /// Both, as they are stored.
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
     }
 }
 
+/// The first sixteen bytes of a key as a number; what a shorter one lacks counts as zeros.
+pub fn prefix(user: &[u8]) -> u128 {
+    let mut bytes = [0; PREFIX_BYTES];
+    match user.first_chunk() {
+        Some(first) => bytes = *first,
+        None => bytes[..user.len()].copy_from_slice(user),
+    }
+    u128::from_be_bytes(bytes)
+}
+
 impl Ord for InternalKey {
     fn cmp(&self, other: &Self) -> Ordering {
-        self.user().cmp(other.user()).then_with(|| other.stamp().cmp(&self.stamp()))
+        let (one, two) = (self.user(), other.user());
+        let by_user = match (one.split_first_chunk::<PREFIX_BYTES>(), two.split_first_chunk::<PREFIX_BYTES>()) {
+            (Some((one, one_rest)), Some((two, two_rest))) => {
+                u128::from_be_bytes(*one).cmp(&u128::from_be_bytes(*two)).then_with(|| one_rest.cmp(two_rest))
+            }
+            _ => one.cmp(two),
+        };
+        by_user.then_with(|| other.stamp().cmp(&self.stamp()))
     }
 }
 

@@ -23,6 +23,8 @@ pub mod size_tiered;
 
 pub mod simulation;
 
+pub mod leaves;
+
 #[cfg_attr(mine_memtable, path = "../../mine/memtable.rs")]
 pub mod memtable;
 

@@ -1,6 +1,7 @@
 //! The bytes of a table.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use common::codec::varint;
 
@@ -192,26 +193,27 @@ pub(super) fn pack(payload: &[u8], compression: Compression, out: &mut Vec<u8>) 
 }
 
 /// The payload of a block as stored, with its trailer.
-pub(super) fn unpack(stored: Vec<u8>) -> Result<Vec<u8>, Damage> {
+pub(super) fn unpack(stored: &[u8]) -> Result<Arc<[u8]>, Damage> {
     let (rest, crc) = stored.split_last_chunk::<4>().ok_or(Damage::Checksum)?;
     if crc32fast::hash(rest) != u32::from_le_bytes(*crc) {
         return Err(Damage::Checksum);
     }
     let (&compression, payload) = rest.split_last().ok_or(Damage::Checksum)?;
     match compression {
-        0 => {
-            let len = payload.len();
-            let mut payload = stored;
-            payload.truncate(len);
-            Ok(payload)
-        }
+        0 => Ok(payload.into()),
         1 => {
             let (len, compressed) = payload.split_first_chunk::<4>().ok_or(Damage::Compressed)?;
             let len = u32::from_le_bytes(*len) as usize;
-            if len > BLOCK_MAX_BYTES {
+            // LZ4 cannot do better than 255 to 1: what claims more is not given the memory.
+            if len > BLOCK_MAX_BYTES || len / 255 > compressed.len() {
                 return Err(Damage::Compressed);
             }
-            lz4_flex::block::decompress(compressed, len).map_err(|_| Damage::Compressed)
+            let mut payload: Arc<[u8]> = std::iter::repeat_n(0, len).collect();
+            let out = Arc::get_mut(&mut payload).expect("nobody else has it yet");
+            match lz4_flex::block::decompress_into(compressed, out) {
+                Ok(written) if written == len => Ok(payload),
+                _ => Err(Damage::Compressed),
+            }
         }
         other => Err(Damage::Compression(other)),
     }

@@ -25,6 +25,7 @@
 //! **Left out**: an index in two levels, for tables so large that theirs does not stay in memory; and prefix filters.
 
 mod format;
+mod index;
 mod reader;
 mod writer;
 

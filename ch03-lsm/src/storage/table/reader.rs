@@ -1,5 +1,6 @@
 //! Reading a table.
 
+use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -8,6 +9,7 @@ use common::disk::{Disk, DiskFile, Open};
 use super::format::{
     BLOCK_MAX_BYTES, BlockHandle, Damage, FOOTER_BYTES, Footer, Properties, TRAILER_BYTES, TableError, unpack,
 };
+use super::index::Index;
 use super::writer::io;
 use crate::engine::block::{Block, BlockCursor, BlockError};
 use crate::engine::bloom;
@@ -15,6 +17,12 @@ use crate::engine::cursor::Cursor;
 use crate::engine::key::{InternalKey, Kind};
 use crate::engine::levels::TableId;
 use crate::engine::memtable::Found;
+
+/// How much is read at once by who reads a whole table, in bytes: a system call for some hundred blocks.
+const AHEAD_BYTES: usize = 256 << 10;
+
+/// How much room a thread keeps to read a block to, in bytes: almost every block fits.
+const STORED_BYTES: usize = 64 << 10;
 
 /// Keeps blocks that were read, so that they need not be read again.
 pub trait BlockCache: std::fmt::Debug + Send + Sync {
@@ -44,7 +52,7 @@ pub struct Table {
     path: PathBuf,
     id: TableId,
     len: u64,
-    index: Block,
+    index: Index,
     filter: Vec<u8>,
     properties: Properties,
     cache: Arc<dyn BlockCache>,
@@ -66,11 +74,11 @@ impl Table {
         let footer = (read == FOOTER_BYTES).then(|| Footer::decode(&footer)).flatten();
         let footer = footer.ok_or_else(|| damaged(footer_at, Damage::Footer))?;
         let read = |handle| read_payload(&*file, path, footer_at, handle);
-        let index =
-            Block::new(read(footer.index)?.into()).map_err(|error| damaged(footer.index.offset, error.into()))?;
+        let index = Block::new(read(footer.index)?).and_then(|block| Index::new(&block));
+        let index = index.map_err(|error| damaged(footer.index.offset, error.into()))?;
         let properties = Properties::decode(&read(footer.properties)?)
             .ok_or_else(|| damaged(footer.properties.offset, Damage::Properties))?;
-        let filter = read(footer.filter)?;
+        let filter = read(footer.filter)?.to_vec();
         Ok(Self { path: path.to_owned(), id, len: footer_at, index, filter, properties, cache, file })
     }
 
@@ -105,12 +113,9 @@ impl Table {
     ///
     /// [`TableError`].
     pub fn get(&self, seek: &InternalKey) -> Result<Option<Found<Vec<u8>>>, TableError> {
-        let mut index = self.index.cursor();
-        index.seek(seek).map_err(|error| self.damaged(0, error))?;
-        if index.key().is_none() {
-            return Ok(None);
-        }
-        let (block, offset) = self.block_at(&index)?;
+        let Some(handle) = self.index.handle(self.index.find(seek)) else { return Ok(None) };
+        let block = self.block(handle)?;
+        let offset = handle.offset;
         let mut cursor = block.cursor();
         cursor.seek(seek).map_err(|error| self.damaged(offset, error))?;
         let Some(key) = cursor.key() else { return Ok(None) };
@@ -126,21 +131,28 @@ impl Table {
 
     /// A cursor over its entries.
     pub fn cursor(self: &Arc<Self>) -> TableCursor {
-        TableCursor { index: self.index.cursor(), block: None, offset: 0, table: Arc::clone(self) }
+        TableCursor { table: Arc::clone(self), at: 0, block: None, ahead: None }
     }
 
-    /// The block that the index is at, and where it is.
-    fn block_at(&self, index: &BlockCursor) -> Result<(Block, u64), TableError> {
-        let Some((handle, _)) = BlockHandle::decode(index.value()) else {
-            return Err(self.damaged(0, BlockError::Entry(0)));
-        };
+    /// A cursor for who reads all of it, once: it reads far ahead, and leaves the cache to others.
+    pub fn scan(self: &Arc<Self>) -> TableCursor {
+        TableCursor { ahead: Some(Ahead::default()), ..self.cursor() }
+    }
+
+    fn block(&self, handle: BlockHandle) -> Result<Block, TableError> {
         if let Some(block) = self.cache.get(self.id, handle.offset) {
-            return Ok((block, handle.offset));
+            return Ok(block);
         }
         let payload = read_payload(&*self.file, &self.path, self.len, handle)?;
-        let block = Block::new(payload.into()).map_err(|error| self.damaged(handle.offset, error))?;
+        let block = Block::new(payload).map_err(|error| self.damaged(handle.offset, error))?;
         self.cache.put(self.id, handle.offset, &block);
-        Ok((block, handle.offset))
+        Ok(block)
+    }
+
+    fn block_ahead(&self, handle: BlockHandle, ahead: &mut Ahead) -> Result<Block, TableError> {
+        let stored = ahead.stored(&*self.file, &self.path, self.len, handle)?;
+        let damaged = |what| TableError::Damaged { path: self.path.clone(), offset: handle.offset, what };
+        Block::new(unpack(stored).map_err(damaged)?).map_err(|error| self.damaged(handle.offset, error))
     }
 
     fn damaged(&self, offset: u64, error: BlockError) -> TableError {
@@ -148,54 +160,117 @@ impl Table {
     }
 }
 
-fn read_payload(file: &dyn DiskFile, path: &Path, end: u64, handle: BlockHandle) -> Result<Vec<u8>, TableError> {
+thread_local! {
+    /// Where blocks are read to before they are unpacked.
+    static STORED: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+fn read_payload(file: &dyn DiskFile, path: &Path, end: u64, handle: BlockHandle) -> Result<Arc<[u8]>, TableError> {
     let damaged = |what| TableError::Damaged { path: path.to_owned(), offset: handle.offset, what };
+    let stored_bytes = stored_bytes(path, end, handle)?;
+    STORED.with_borrow_mut(|stored| {
+        stored.resize(stored_bytes, 0);
+        let read = file.read_at(stored, handle.offset).map_err(io("read", path))?;
+        if read < stored_bytes {
+            return Err(damaged(Damage::Handle(handle.len_bytes)));
+        }
+        let payload = unpack(stored).map_err(damaged);
+        stored.truncate(STORED_BYTES);
+        stored.shrink_to(STORED_BYTES);
+        payload
+    })
+}
+
+/// How many bytes a block takes in the file, which ends at `end`.
+fn stored_bytes(path: &Path, end: u64, handle: BlockHandle) -> Result<usize, TableError> {
     let stored = handle.len_bytes.saturating_add(TRAILER_BYTES as u64);
     let fits = handle.offset.checked_add(stored).is_some_and(|after| after <= end);
     if !fits || stored > BLOCK_MAX_BYTES as u64 {
-        return Err(damaged(Damage::Handle(handle.len_bytes)));
+        let what = Damage::Handle(handle.len_bytes);
+        return Err(TableError::Damaged { path: path.to_owned(), offset: handle.offset, what });
     }
-    let mut bytes = vec![0; stored as usize];
-    let read = file.read_at(&mut bytes, handle.offset).map_err(io("read", path))?;
-    if read < bytes.len() {
-        return Err(damaged(Damage::Handle(handle.len_bytes)));
+    Ok(stored as usize)
+}
+
+/// A piece of the file, read ahead of who reads on.
+#[derive(Debug, Default)]
+struct Ahead {
+    bytes: Vec<u8>,
+    offset: u64,
+}
+
+impl Ahead {
+    /// A block as stored, from what was read, or read with what follows it.
+    fn stored(&mut self, file: &dyn DiskFile, path: &Path, end: u64, handle: BlockHandle) -> Result<&[u8], TableError> {
+        let stored = stored_bytes(path, end, handle)?;
+        let is_here =
+            self.offset <= handle.offset && handle.offset + stored as u64 <= self.offset + self.bytes.len() as u64;
+        if !is_here {
+            let wanted = (AHEAD_BYTES.max(stored) as u64).min(end - handle.offset) as usize;
+            self.bytes.resize(wanted, 0);
+            self.offset = handle.offset;
+            let read = file.read_at(&mut self.bytes, handle.offset).map_err(io("read", path))?;
+            self.bytes.truncate(read);
+            if read < stored {
+                let what = Damage::Handle(handle.len_bytes);
+                return Err(TableError::Damaged { path: path.to_owned(), offset: handle.offset, what });
+            }
+        }
+        let at = (handle.offset - self.offset) as usize;
+        Ok(&self.bytes[at..at + stored])
     }
-    unpack(bytes).map_err(damaged)
 }
 
 /// A place in a table.
 ///
-/// **Invariants**: at an entry, `block` is at it, and `index` is at the block's handle.
+/// **Invariants**: at an entry, `block` is at it, and is block `at` of the index.
 #[derive(Debug)]
 pub struct TableCursor {
     table: Arc<Table>,
-    index: BlockCursor,
+    at: usize,
     block: Option<BlockCursor>,
-    offset: u64,
+    ahead: Option<Ahead>,
 }
 
 impl TableCursor {
     /// Where the block begins that it is in, in bytes.
     pub fn block_offset(&self) -> u64 {
-        self.offset
+        self.table.index.handle(self.at).unwrap_or_default().offset
     }
 
-    fn load(&mut self) -> Result<Option<&mut BlockCursor>, TableError> {
+    /// To block `at`, and there as `to` says; beyond the ends if there is none.
+    fn enter(
+        &mut self,
+        at: usize,
+        to: impl FnOnce(&mut BlockCursor) -> Result<(), BlockError>,
+    ) -> Result<(), TableError> {
         self.block = None;
-        if self.index.key().is_none() {
-            return Ok(None);
-        }
-        let (block, offset) = self.table.block_at(&self.index)?;
-        self.offset = offset;
-        Ok(Some(self.block.insert(block.cursor())))
+        self.at = at;
+        let Some(handle) = self.table.index.handle(at) else { return Ok(()) };
+        let block = match &mut self.ahead {
+            Some(ahead) => self.table.block_ahead(handle, ahead)?,
+            None => self.table.block(handle)?,
+        };
+        let cursor = self.block.insert(block.cursor());
+        to(cursor).map_err(|error| self.table.damaged(handle.offset, error))
+    }
+
+    fn is_between(&self) -> bool {
+        self.block.as_ref().is_some_and(|block| block.key().is_none())
     }
 
     fn forward(&mut self) -> Result<(), TableError> {
-        while self.block.as_ref().is_some_and(|block| block.key().is_none()) {
-            self.index.next().map_err(|error| self.table.damaged(0, error))?;
-            let table = Arc::clone(&self.table);
-            if let Some(block) = self.load()? {
-                block.seek_to_first().map_err(|error| table.damaged(0, error))?;
+        while self.is_between() {
+            self.enter(self.at + 1, BlockCursor::seek_to_first)?;
+        }
+        Ok(())
+    }
+
+    fn backward(&mut self) -> Result<(), TableError> {
+        while self.is_between() {
+            match self.at.checked_sub(1) {
+                Some(before) => self.enter(before, BlockCursor::seek_to_last)?,
+                None => self.block = None,
             }
         }
         Ok(())
@@ -206,58 +281,44 @@ impl Cursor for TableCursor {
     type Error = TableError;
 
     fn seek_to_first(&mut self) -> Result<(), TableError> {
-        self.index.seek_to_first().map_err(|error| self.table.damaged(0, error))?;
-        let table = Arc::clone(&self.table);
-        if let Some(block) = self.load()? {
-            block.seek_to_first().map_err(|error| table.damaged(0, error))?;
-        }
+        self.enter(0, BlockCursor::seek_to_first)?;
         self.forward()
     }
 
     fn seek_to_last(&mut self) -> Result<(), TableError> {
-        self.index.seek_to_last().map_err(|error| self.table.damaged(0, error))?;
-        let table = Arc::clone(&self.table);
-        if let Some(block) = self.load()? {
-            block.seek_to_last().map_err(|error| table.damaged(0, error))?;
-        }
-        Ok(())
+        let Some(last) = self.table.index.len().checked_sub(1) else { return Ok(()) };
+        self.enter(last, BlockCursor::seek_to_last)?;
+        self.backward()
     }
 
     fn seek(&mut self, key: &InternalKey) -> Result<(), TableError> {
-        self.index.seek(key).map_err(|error| self.table.damaged(0, error))?;
-        let table = Arc::clone(&self.table);
-        if let Some(block) = self.load()? {
-            block.seek(key).map_err(|error| table.damaged(0, error))?;
-        }
+        self.enter(self.table.index.find(key), |block| block.seek(key))?;
         self.forward()
     }
 
     fn seek_for_prev(&mut self, key: &InternalKey) -> Result<(), TableError> {
-        self.seek(key)?;
-        match self.key() {
-            None => self.seek_to_last(),
-            Some(at) if at == key => Ok(()),
-            Some(_) => self.prev(),
+        let at = self.table.index.find(key);
+        if at == self.table.index.len() {
+            return self.seek_to_last();
         }
+        self.enter(at, |block| block.seek_for_prev(key))?;
+        self.backward()
     }
 
     fn next(&mut self) -> Result<(), TableError> {
         let block = self.block.as_mut().expect("next() from an entry");
-        block.next().map_err(|error| self.table.damaged(self.offset, error))?;
+        if let Err(error) = block.next() {
+            return Err(self.table.damaged(self.block_offset(), error));
+        }
         self.forward()
     }
 
     fn prev(&mut self) -> Result<(), TableError> {
         let block = self.block.as_mut().expect("prev() from an entry");
-        block.prev().map_err(|error| self.table.damaged(self.offset, error))?;
-        while self.block.as_ref().is_some_and(|block| block.key().is_none()) {
-            self.index.prev().map_err(|error| self.table.damaged(0, error))?;
-            let table = Arc::clone(&self.table);
-            if let Some(block) = self.load()? {
-                block.seek_to_last().map_err(|error| table.damaged(0, error))?;
-            }
+        if let Err(error) = block.prev() {
+            return Err(self.table.damaged(self.block_offset(), error));
         }
-        Ok(())
+        self.backward()
     }
 
     fn key(&self) -> Option<&InternalKey> {
