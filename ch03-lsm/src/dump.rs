@@ -57,11 +57,12 @@ fn table(disk: &Arc<dyn Disk>, path: &Path, limit: usize) -> Result<(), Error> {
     let table = Arc::new(SortedTable::open(&**disk, path, id, Arc::new(NoCache))?);
     let properties = table.properties();
     cli::print(format!(
-        "{}: a sorted table\n\n  entries     {} ({} tombstones)\n  keys        {}\n  values      {}\n  blocks      {}\n  \
+        "{}: a sorted table\n\n  entries     {} ({} tombstones)\n  ranges      {} (range tombstones)\n  keys        {}\n  values      {}\n  blocks      {}\n  \
          index       {}\n  filter      {}\n",
         path.display(),
         human::grouped(properties.entries),
         human::grouped(properties.tombstones),
+        human::grouped(properties.range_tombstones),
         human::bytes(properties.key_bytes),
         human::bytes(properties.value_bytes),
         human::grouped(properties.blocks),
@@ -87,6 +88,18 @@ fn table(disk: &Arc<dyn Disk>, path: &Path, limit: usize) -> Result<(), Error> {
     cli::print(rows.render(Look::stdout()))?;
     if cursor.key().is_some() {
         cli::print(format!("... (the first {limit} entries; --limit N shows more)"))?;
+    }
+    if table.ranges().is_empty() { Ok(()) } else { range_tombstones(&table, limit) }
+}
+
+fn range_tombstones(table: &SortedTable, limit: usize) -> Result<(), Error> {
+    let mut rows = Table::new(["deleted from", "up to, not included", "write"]);
+    for (from, to, seq) in table.ranges().iter().take(limit) {
+        rows.row([shortened(from), shortened(to), seq.0.to_string()]);
+    }
+    cli::print(rows.render(Look::stdout()))?;
+    if table.ranges().len() > limit {
+        cli::print(format!("... (the first {limit} range tombstones; --limit N shows more)"))?;
     }
     Ok(())
 }
@@ -144,10 +157,11 @@ fn manifest(disk: &dyn Disk, path: &Path, limit: usize) -> Result<(), Error> {
         }
         for (level, table) in &record.edit.added {
             text.push_str(&format!(
-                "  {:24} {}, to level {level}: {} entries, {}, from {:?} to {:?}\n",
+                "  {:24} {}, to level {level}: {} entries, {} range tombstones, {}, from {:?} to {:?}\n",
                 "added",
                 table.id,
                 human::grouped(table.entries),
+                human::grouped(table.range_tombstones),
                 human::bytes(table.len_bytes),
                 table.smallest,
                 table.largest
@@ -183,6 +197,7 @@ fn kind(kind: Option<Kind>) -> &'static str {
     match kind {
         Some(Kind::Put) => "put",
         Some(Kind::Delete) => "delete",
+        Some(Kind::DeleteRange) => "delete up to",
         None => "unknown",
     }
 }

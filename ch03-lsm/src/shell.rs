@@ -25,6 +25,7 @@ const MAX_LINE_BYTES: u64 = 64 << 20;
 const SCAN_LIMIT: usize = 100;
 
 const HELP: &str = "put KEY VALUE            get KEY             delete KEY
+deleterange FROM TO      all keys from FROM up to TO, without TO
 scan [FROM [TO [LIMIT]]] forwards            rscan [FROM [TO [LIMIT]]]  backwards, from TO down to FROM
 batch                    what follows happens together, until: commit, or: abort
 snapshot NAME            then: at NAME get KEY, at NAME scan ..., release NAME
@@ -147,6 +148,10 @@ impl Session {
                 Some(batch) => batch.delete(key.as_bytes())?,
                 None => self.db.delete(key.as_bytes(), options)?,
             },
+            ["deleterange", from, to] => match &mut self.batch {
+                Some(batch) => batch.delete_range(from.as_bytes(), to.as_bytes())?,
+                None => self.db.delete_range(from.as_bytes(), to.as_bytes(), options)?,
+            },
             ["batch"] => _ = self.batch.get_or_insert_default(),
             ["commit"] => match self.batch.take() {
                 Some(batch) => self.db.write(batch, options)?,
@@ -225,7 +230,11 @@ pub fn stats(db: &Db, look: Look) -> String {
         let bar = "#".repeat((bytes * 40).div_ceil(total.max(1)) as usize);
         table.row([level.to_string(), tables.to_string(), human::bytes(*bytes), bar]);
     }
-    table.render(look)
+    let ranges = match stats.range_tombstones {
+        0 => String::new(),
+        ranges => format!("\nrange tombstones: {}", human::grouped(ranges)),
+    };
+    format!("{}{ranges}", table.render(look))
 }
 
 fn terminal(error: ReadlineError) -> Error {

@@ -29,9 +29,10 @@ pub fn run(args: &VerifyArgs) -> Result<(), Error> {
     let verified = db::verify(&disk, &args.dir, &mut |_| progress.inc(1))?;
     drop(progress);
     Ok(cli::print(format!(
-        "{} tables with {} entries, and {} batches in write-ahead logs: all of it is whole",
+        "{} tables with {} entries and {} range tombstones, and {} batches in write-ahead logs: all of it is whole",
         human::grouped(verified.tables),
         human::grouped(verified.entries),
+        human::grouped(verified.range_tombstones),
         human::grouped(verified.batches)
     ))?)
 }

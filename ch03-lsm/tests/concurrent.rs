@@ -102,12 +102,80 @@ fn a_batch_is_seen_whole_or_not_at_all_by_readers_of_any_kind() {
 }
 
 #[test]
+fn a_batch_that_deletes_a_range_and_fills_it_anew_is_seen_whole_or_not_at_all() {
+    const KEYS: u64 = 60;
+    let dir = tempfile::tempdir().expect("a directory");
+    let db = open(dir.path());
+    let is_over = AtomicBool::new(false);
+    let rounds = AtomicU64::new(0);
+    let key = |number: u64| format!("all-{number:02}").into_bytes();
+    // Each round leaves a third of the keys: those that it puts, and none of the others.
+    let write = |round: u64| {
+        let mut batch = Batch::new();
+        batch.put(&key(round % 3 + 1), b"hidden by what follows in the batch").expect("it fits");
+        batch.delete_range(b"all-", b"all.").expect("it is in order");
+        for number in (0..KEYS).filter(|number| number % 3 == round % 3) {
+            batch.put(&key(number), &round.to_le_bytes()).expect("it fits");
+        }
+        db.write(batch, WriteOptions::default()).expect("a write");
+    };
+    let is_one_round = |found: &BTreeMap<Vec<u8>, Vec<u8>>| {
+        let round = found.values().next().expect("there are some").clone();
+        let number = u64::from_le_bytes(round.clone().try_into().expect("a number"));
+        found.len() as u64 == KEYS / 3
+            && found.values().all(|value| *value == round)
+            && found.contains_key(&key(number % 3))
+    };
+    write(0);
+    std::thread::scope(|scope| {
+        for reader in 0..3 {
+            let (db, is_over, rounds, is_one_round) = (&db, &is_over, &rounds, &is_one_round);
+            scope.spawn(move || {
+                while !is_over.load(Ordering::Relaxed) {
+                    let snapshot = db.snapshot();
+                    let at =
+                        |number| db.get_at(&snapshot, &key(number)).expect("a get").map(|value| (key(number), value));
+                    let found: BTreeMap<_, _> = match reader {
+                        0 => everything(db),
+                        1 => backwards(db),
+                        _ => (0..KEYS).filter_map(at).collect(),
+                    };
+                    assert!(is_one_round(&found), "reader {reader} sees one round: {found:?}");
+                    rounds.fetch_add(1, Ordering::Relaxed);
+                }
+            });
+        }
+        for round in 1..3_000 {
+            write(round);
+        }
+        is_over.store(true, Ordering::Relaxed);
+    });
+    assert!(rounds.load(Ordering::Relaxed) > 2, "readers had their turns");
+    db.flush().expect("a flush");
+    db.settle().expect("it settles");
+    assert!(is_one_round(&everything(&db)));
+    db.close().expect("it closes");
+    assert!(is_one_round(&everything(&open(dir.path()))), "opened again");
+}
+
+#[test]
 fn a_second_process_or_handle_is_refused_by_name() {
     let dir = tempfile::tempdir().expect("a directory");
     let _db = open(dir.path());
     let disk: Arc<dyn Disk> = Arc::new(RealDisk::new());
     let error = Db::open(&disk, dir.path(), Options::default()).expect_err("it is held");
     assert!(error.to_string().contains("is held by another process"), "{error}");
+}
+
+fn backwards(db: &Db) -> BTreeMap<Vec<u8>, Vec<u8>> {
+    let mut iterator = db.iter();
+    iterator.seek_to_last().expect("a seek");
+    let mut found = BTreeMap::new();
+    while let Some(key) = iterator.key() {
+        found.insert(key.to_vec(), iterator.value().to_vec());
+        iterator.prev().expect("a step");
+    }
+    found
 }
 
 fn everything(db: &Db) -> BTreeMap<Vec<u8>, Vec<u8>> {

@@ -35,7 +35,12 @@ fn written() -> (SimDisk, Db, Model) {
     let mut model = Model::new();
     for number in 0..120u32 {
         let key = format!("key-{:02}", number * 7 % 40).into_bytes();
-        if number % 9 == 0 {
+        if number % 23 == 22 {
+            let (from, to) =
+                (format!("key-{:02}", number % 37).into_bytes(), format!("key-{:02}x", number % 37 + 2).into_bytes());
+            db.delete_range(&from, &to, WriteOptions { sync: true }).expect("a delete of a range");
+            model.retain(|key, _| *key < from || *key >= to);
+        } else if number % 9 == 0 {
             db.delete(&key, WriteOptions { sync: true }).expect("a delete");
             model.remove(&key);
         } else {
@@ -45,6 +50,9 @@ fn written() -> (SimDisk, Db, Model) {
         }
         if number % 30 == 29 && number < 110 {
             db.flush().expect("a flush");
+        }
+        if number == 89 {
+            assert!(db.stats().range_tombstones > 0, "tables have range tombstones, and memory has none");
         }
         if number == 70 {
             db.settle().expect("it settles");

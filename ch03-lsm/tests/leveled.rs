@@ -22,6 +22,7 @@ fn table(id: u64, len_bytes: u64, first: u64, last: u64) -> TableMeta {
         len_bytes,
         entries: 1,
         tombstones: 0,
+        range_tombstones: 0,
         smallest: key(first),
         largest: key(last),
         newest: Seq(id),

@@ -1,10 +1,11 @@
 //! Random lives of a tree on the simulated disk, beside a map that cannot be wrong.
 
 use std::collections::BTreeMap;
+use std::ops::Bound::{Excluded, Unbounded};
 use std::path::Path;
 use std::sync::Arc;
 
-use ch03_lsm::db::{Db, Options, Snapshot, WriteOptions};
+use ch03_lsm::db::{Db, DbIterator, Options, ReadOptions, Snapshot, WriteOptions};
 use ch03_lsm::engine::compaction::Strategy;
 use ch03_lsm::engine::leveled::Leveled;
 use ch03_lsm::engine::size_tiered::SizeTiered;
@@ -75,6 +76,67 @@ fn all_backwards(db: &Db) -> Result<Vec<Vec<u8>>, Error> {
     Ok(found)
 }
 
+/// Two keys, the lower one first: mostly near each other, so that ranges of every size are deleted and read.
+fn range(random: &mut Random) -> (Vec<u8>, Vec<u8>) {
+    let from = random.below(80);
+    let to = from + if random.below(3) == 0 { random.below(80) } else { random.below(6) };
+    // Some ends are no keys that are written, one that comes right behind a key.
+    let mut ends = [from, to].map(|number| format!("key{number:03}").into_bytes());
+    for end in &mut ends {
+        match random.below(4) {
+            0 => end.extend_from_slice(&b"xxxxxxxxxxxx"[..random.below(13) as usize]),
+            1 => end.push(0),
+            _ => {}
+        }
+    }
+    let [from, to] = ends;
+    if from <= to { (from, to) } else { (to, from) }
+}
+
+/// The entries of a model that lie between bounds.
+fn between(model: &Model, lower: Option<&[u8]>, upper: Option<&[u8]>) -> Model {
+    let is_within = |key: &[u8]| lower.is_none_or(|lower| lower <= key) && upper.is_none_or(|upper| key < upper);
+    model.iter().filter(|(key, _)| is_within(key)).map(|(key, value)| (key.clone(), value.clone())).collect()
+}
+
+/// Walks about in an iterator that is to show what `model` holds.
+fn walk(iterator: &mut DbIterator, model: &Model, random: &mut Random, what: &str) -> Result<(), Error> {
+    for _ in 0..3 {
+        let seek = key(random);
+        let mut expected = match random.below(4) {
+            0 => {
+                iterator.seek_to_first()?;
+                model.iter().next()
+            }
+            1 => {
+                iterator.seek_to_last()?;
+                model.iter().next_back()
+            }
+            2 => {
+                iterator.seek(&seek)?;
+                model.range(seek.clone()..).next()
+            }
+            _ => {
+                iterator.seek_for_prev(&seek)?;
+                model.range(..=seek.clone()).next_back()
+            }
+        };
+        for _ in 0..random.below(8) {
+            let found = iterator.key().map(|key| (key, iterator.value()));
+            assert_eq!(found, expected.map(|(key, value)| (&**key, &**value)), "{what}: from {}", seek.escape_ascii());
+            let Some((at, _)) = expected else { break };
+            if random.below(2) == 0 {
+                iterator.next()?;
+                expected = model.range::<[u8], _>((Excluded(&**at), Unbounded)).next();
+            } else {
+                iterator.prev()?;
+                expected = model.range::<[u8], _>((Unbounded, Excluded(&**at))).next_back();
+            }
+        }
+    }
+    Ok(())
+}
+
 fn live(disk: &SimDisk, seed: u64, steps: u64, life: &mut Life) -> Result<(), Error> {
     let mut random = Random(seed);
     let shared: Arc<dyn Disk> = Arc::new(disk.clone());
@@ -88,7 +150,11 @@ fn live(disk: &SimDisk, seed: u64, steps: u64, life: &mut Life) -> Result<(), Er
                 let mut next = now;
                 for _ in 0..=random.below(4) {
                     let key = key(&mut random);
-                    if random.below(4) == 0 {
+                    if random.below(12) == 0 {
+                        let (from, to) = range(&mut random);
+                        batch.delete_range(&from, &to)?;
+                        next.retain(|key, _| *key < from || *key >= to);
+                    } else if random.below(4) == 0 {
                         batch.delete(&key)?;
                         next.remove(&key);
                     } else {
@@ -121,7 +187,7 @@ fn live(disk: &SimDisk, seed: u64, steps: u64, life: &mut Life) -> Result<(), Er
                     let Some(at) = iterator.key().map(<[u8]>::to_vec) else { break };
                     if random.below(2) == 0 {
                         iterator.next()?;
-                        let after = (std::ops::Bound::Excluded(at), std::ops::Bound::Unbounded);
+                        let after = (Excluded(at), Unbounded);
                         assert_eq!(
                             iterator.key(),
                             now.range(after).next().map(|(key, _)| &**key),
@@ -137,7 +203,19 @@ fn live(disk: &SimDisk, seed: u64, steps: u64, life: &mut Life) -> Result<(), Er
                     }
                 }
             }
-            16 => _ = db.work()?,
+            16 => {
+                let (lower, upper) = range(&mut random);
+                let lower = Some(&*lower).filter(|_| random.below(4) > 0);
+                let upper = Some(&*upper).filter(|_| random.below(4) > 0);
+                let at = snapshots.get(random.below(4) as usize);
+                let model = between(at.map_or(&now, |(_, model)| model), lower, upper);
+                let snapshot = at.map(|(snapshot, _)| snapshot);
+                let mut iterator = db.iter_with(ReadOptions { snapshot, lower, upper });
+                let what = format!("seed {seed}, step {step}: between {lower:?} and {upper:?}");
+                walk(&mut iterator, &model, &mut random, &what)?;
+                _ = db.work()?;
+                walk(&mut iterator, &model, &mut random, &what)?;
+            }
             17 => db.flush()?,
             18 => {
                 if snapshots.len() > 2 {

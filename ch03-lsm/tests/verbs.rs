@@ -76,6 +76,27 @@ fn the_shell_puts_gets_scans_and_keeps_snapshots() {
 }
 
 #[test]
+fn a_range_that_is_deleted_is_gone_in_the_shell_and_explained_by_dump() {
+    let script = "put a 1\nput b 2\nput c 3\nsnapshot before\ndeleterange a c\nbatch\ndeleterange c d\nput c 4\ncommit\n\
+                  scan\nat before scan\nrelease before\nflush\nscan\nstats\n";
+    let (tree, said) = Tree::new(script);
+    assert!(said.starts_with("c = 4\na = 1\nb = 2\nc = 3\nc = 4\n"), "{said}");
+    assert!(said.contains("range tombstones: 2"), "{said}");
+    let table = out(&run(&["dump", text(&tree.file("0", ".sst"))], ""));
+    assert!(table.contains("ranges      2") && table.contains("deleted from"), "{table}");
+    let manifest = out(&run(&["dump", text(&tree.file("manifest-", ".log"))], ""));
+    assert!(manifest.contains("1 entries, 2 range tombstones"), "{manifest}");
+    let said = out(&run(&["verify", text(&tree.path())], ""));
+    assert!(said.contains("1 tables with 1 entries and 2 range tombstones"), "{said}");
+    assert_eq!(tree.shell("deleterange a z\nscan\nget c\n"), "(nothing)\n", "opened again");
+    let wal = out(&run(&["dump", text(&tree.file("wal-", ".log"))], ""));
+    assert!(wal.contains("delete up to"), "{wal}");
+    let (status, said) = err(&run(&["shell", "--data", text(&tree.path())], "deleterange b a\n"));
+    assert_eq!(status, Some(1));
+    assert!(said.contains("name the lower key first"), "{said}");
+}
+
+#[test]
 fn dump_explains_each_kind_of_file_and_refuses_others() {
     let (tree, _) = Tree::new("put key-1 one\ndelete key-2\nflush\nput key-3 three\n");
     let table = out(&run(&["dump", text(&tree.file("0", ".sst"))], ""));

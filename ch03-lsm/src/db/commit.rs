@@ -15,7 +15,6 @@ use common::disk::log::{SegmentHeader, SegmentWriter};
 use super::view::{Mem, View};
 use super::{Inner, Work};
 use crate::engine::key::Seq;
-use crate::engine::memtable::Memtable;
 use crate::error::Error;
 use crate::storage::batch::Batch;
 use crate::storage::files::WAL;
@@ -174,7 +173,7 @@ impl Inner {
         let mut seq = first;
         for write in batches.iter().flat_map(Batch::writes) {
             let write = write?;
-            view.memtable.table.insert(write.key, seq, write.kind, write.value);
+            view.memtable.insert(write, seq, Seq(first.0 - 1));
             seq.0 += 1;
         }
         self.seq.store(next.0 - 1, Ordering::Release);
@@ -189,7 +188,7 @@ impl Inner {
             let mut work = self.work();
             Self::check(&work)?;
             let level0 = view.version.levels.level(0).len();
-            let is_full = view.memtable.table.used_bytes() >= self.options.memtable_bytes;
+            let is_full = view.memtable.used_bytes() >= self.options.memtable_bytes;
             if !is_slowed
                 && level0 >= self.options.level0_slowdown
                 && level0 < self.options.level0_stop
@@ -198,7 +197,7 @@ impl Inner {
                 is_slowed = true;
                 drop(work);
                 std::thread::sleep(SLOWDOWN);
-            } else if !is_full && (!is_forced || view.memtable.table.is_empty()) {
+            } else if !is_full && (!is_forced || view.memtable.is_empty()) {
                 return Ok(());
             } else if view.immutables.len() >= self.options.immutable_memtables || level0 >= self.options.level0_stop {
                 if self.options.threads == 0 {
@@ -237,7 +236,7 @@ impl Inner {
         self.set_view(|view| {
             let mut immutables = vec![Arc::clone(&view.memtable)];
             immutables.extend(view.immutables.iter().cloned());
-            let memtable = Arc::new(Mem { table: Memtable::new(), wal: number });
+            let memtable = Arc::new(Mem::new(number));
             View { memtable, immutables, version: Arc::clone(&view.version) }
         });
         Ok(())

@@ -1,4 +1,7 @@
-//! Iterators: the keys and values that a reader at a snapshot sees, in order, both ways.
+//! Iterators: the keys and values that a reader at a snapshot sees, in order, both ways, and between bounds.
+//!
+//! What a range tombstone hides is passed over, entry by entry at first: newer puts may lie among what is hidden. After a run of
+//! it the tables are asked whether there are any, and if not, all of the range is passed over with one seek.
 
 use std::sync::Arc;
 
@@ -6,9 +9,13 @@ use super::cursors::{LevelCursor, MemtableCursor, Source};
 use super::view::View;
 use crate::engine::cursor::Cursor;
 use crate::engine::key::{InternalKeyBuf, Kind, Seq, Stamp};
-use crate::engine::levels::LEVELS;
+use crate::engine::levels::{LEVELS, TableMeta};
 use crate::engine::merge_iterator::MergeIterator;
+use crate::engine::range_tombstones::{Covers, successor};
 use crate::error::Error;
+
+/// After how many hidden keys in a row it is worth some seeks to find out whether the rest of the range can be passed over.
+const HIDDEN_RUN: u32 = 32;
 
 /// A place among the keys that a reader sees, or beyond either end.
 ///
@@ -17,14 +24,22 @@ use crate::error::Error;
 #[derive(Debug)]
 pub struct DbIterator {
     merge: MergeIterator<Source>,
+    view: Arc<View>,
     seq: Seq,
+    covers: Covers,
+    lower: Option<Vec<u8>>,
+    upper: Option<Vec<u8>>,
     key: Option<Vec<u8>>,
     value: Vec<u8>,
     is_forward: bool,
 }
 
 impl DbIterator {
-    pub(super) fn new(view: &View, seq: Seq) -> Self {
+    pub(super) fn new(view: Arc<View>, seq: Seq, lower: Option<&[u8]>, upper: Option<&[u8]>) -> Self {
+        let is_within = |meta: &TableMeta| {
+            lower.is_none_or(|lower| lower <= meta.largest.as_key().user())
+                && upper.is_none_or(|upper| meta.smallest.as_key().user() < upper)
+        };
         let mut sources = Vec::new();
         for mem in std::iter::once(&view.memtable).chain(&view.immutables) {
             sources.push(Source::Memtable(MemtableCursor::new(Arc::clone(mem))));
@@ -32,15 +47,26 @@ impl DbIterator {
         let version = &view.version;
         let of_level =
             |level: usize| version.levels.level(level).iter().cloned().zip(version.tables[level].iter().cloned());
-        for table in of_level(0) {
+        for table in of_level(0).filter(|(meta, _)| is_within(meta)) {
             sources.push(Source::Level(LevelCursor::new(vec![table])));
         }
         for level in 1..LEVELS {
-            if !version.tables[level].is_empty() {
-                sources.push(Source::Level(LevelCursor::new(of_level(level).collect())));
+            let tables: Vec<_> = of_level(level).filter(|(meta, _)| is_within(meta)).collect();
+            if !tables.is_empty() {
+                sources.push(Source::Level(LevelCursor::new(tables)));
             }
         }
-        Self { merge: MergeIterator::new(sources), seq, key: None, value: Vec::new(), is_forward: true }
+        Self {
+            merge: MergeIterator::new(sources),
+            seq,
+            covers: view.covers(seq),
+            lower: lower.map(<[u8]>::to_vec),
+            upper: upper.map(<[u8]>::to_vec),
+            view,
+            key: None,
+            value: Vec::new(),
+            is_forward: true,
+        }
     }
 
     /// The key that it is at; `None` beyond the ends.
@@ -59,6 +85,9 @@ impl DbIterator {
     ///
     /// [`Error`].
     pub fn seek_to_first(&mut self) -> Result<(), Error> {
+        if let Some(lower) = self.lower.clone() {
+            return self.seek(&lower);
+        }
         self.is_forward = true;
         self.merge.seek_to_first()?;
         self.find_next(None)
@@ -71,28 +100,43 @@ impl DbIterator {
     /// [`Error`].
     pub fn seek_to_last(&mut self) -> Result<(), Error> {
         self.is_forward = false;
-        self.merge.seek_to_last()?;
+        match self.upper.clone() {
+            Some(upper) => self.seek_before(&upper)?,
+            None => self.merge.seek_to_last()?,
+        }
         self.find_prev()
     }
 
-    /// To the first key that is not below `key`.
+    /// To the first key that is not below `key`, nor below the lower bound.
     ///
     /// # Errors
     ///
     /// [`Error`].
     pub fn seek(&mut self, key: &[u8]) -> Result<(), Error> {
         self.is_forward = true;
+        let key = self.lower.as_deref().map_or(key, |lower| lower.max(key));
+        if !self.is_below_upper(key) {
+            self.leave();
+            return Ok(());
+        }
         self.merge.seek(InternalKeyBuf::seek(key, self.seq).as_key())?;
         self.find_next(None)
     }
 
-    /// To the last key that is not above `key`.
+    /// To the last key that is not above `key`, and below the upper bound.
     ///
     /// # Errors
     ///
     /// [`Error`].
     pub fn seek_for_prev(&mut self, key: &[u8]) -> Result<(), Error> {
+        if !self.is_below_upper(key) {
+            return self.seek_to_last();
+        }
         self.is_forward = false;
+        if !self.is_from_lower(key) {
+            self.leave();
+            return Ok(());
+        }
         self.merge.seek_for_prev(InternalKeyBuf::new(key, Stamp::new(Seq(0), Kind::Delete)).as_key())?;
         self.find_prev()
     }
@@ -122,21 +166,42 @@ impl DbIterator {
         let key = self.key.take().expect("prev() from an entry");
         if self.is_forward {
             self.is_forward = false;
-            self.merge.seek_for_prev(InternalKeyBuf::seek(&key, Seq::MAX).as_key())?;
-            // Of two writes with one number there is none: this can only be the key itself.
-            while self.merge.key().is_some_and(|at| at.user() == key) {
-                self.merge.prev()?;
-            }
+            self.seek_before(&key)?;
         }
         self.find_prev()
     }
 
+    fn is_below_upper(&self, user: &[u8]) -> bool {
+        self.upper.as_deref().is_none_or(|upper| user < upper)
+    }
+
+    fn is_from_lower(&self, user: &[u8]) -> bool {
+        self.lower.as_deref().is_none_or(|lower| lower <= user)
+    }
+
+    /// To beyond the ends.
+    fn leave(&mut self) {
+        self.key = None;
+        self.value.clear();
+    }
+
+    /// The merge to the last entry of a key below `user`.
+    fn seek_before(&mut self, user: &[u8]) -> Result<(), Error> {
+        self.merge.seek_for_prev(InternalKeyBuf::seek(user, Seq::MAX).as_key())?;
+        // Of two writes with one number there is none: this can only be the key itself.
+        while self.merge.key().is_some_and(|at| at.user() == user) {
+            self.merge.prev()?;
+        }
+        Ok(())
+    }
+
     /// Forward, to the first version that the reader sees of a key other than `passed`, from where the merge is.
     fn find_next(&mut self, mut passed: Option<Vec<u8>>) -> Result<(), Error> {
+        let mut hidden = 0;
         loop {
-            let Some(at) = self.merge.key() else {
-                self.key = None;
-                self.value.clear();
+            let at = self.merge.key().filter(|at| self.upper.as_deref().is_none_or(|upper| at.user() < upper));
+            let Some(at) = at else {
+                self.leave();
                 return Ok(());
             };
             let stamp = at.stamp();
@@ -144,11 +209,16 @@ impl DbIterator {
                 let mut user = passed.take().unwrap_or_default();
                 user.clear();
                 user.extend_from_slice(at.user());
-                if stamp.kind() == Some(Kind::Put) {
+                let is_hidden = hides(&mut self.covers, &user, stamp.seq());
+                if stamp.kind() == Some(Kind::Put) && !is_hidden {
                     self.value.clear();
                     self.value.extend_from_slice(self.merge.value());
                     self.key = Some(user);
                     return Ok(());
+                }
+                hidden += u32::from(is_hidden);
+                if is_hidden && hidden.is_multiple_of(HIDDEN_RUN) && self.pass_forward(&user)? {
+                    continue;
                 }
                 passed = Some(user);
             }
@@ -159,17 +229,24 @@ impl DbIterator {
     /// Backward, to the newest version that the reader sees of the key that the merge is at, or of one before it.
     fn find_prev(&mut self) -> Result<(), Error> {
         let mut found: Option<Vec<u8>> = None;
-        let mut is_deleted = false;
-        while let Some(at) = self.merge.key() {
+        let (mut is_deleted, mut is_hidden, mut hidden) = (false, false, 0);
+        while let Some(at) = self.merge.key().filter(|at| self.lower.as_deref().is_none_or(|lower| lower <= at.user()))
+        {
             if found.as_deref().is_some_and(|found| found != at.user()) {
                 if !is_deleted {
                     break;
                 }
                 found = None;
+                hidden += u32::from(is_hidden);
+                if is_hidden && hidden.is_multiple_of(HIDDEN_RUN) && self.pass_backward()? {
+                    continue;
+                }
             }
+            let at = self.merge.key().expect("it has not moved");
             let stamp = at.stamp();
             if stamp.seq() <= self.seq {
-                is_deleted = stamp.kind() != Some(Kind::Put);
+                is_hidden = hides(&mut self.covers, at.user(), stamp.seq());
+                is_deleted = is_hidden || stamp.kind() != Some(Kind::Put);
                 let user = found.get_or_insert_default();
                 user.clear();
                 user.extend_from_slice(at.user());
@@ -184,4 +261,34 @@ impl DbIterator {
         }
         Ok(())
     }
+
+    /// From the hidden key `user`, with the merge beyond all that is hidden by the same, if that is all there is.
+    fn pass_forward(&mut self, user: &[u8]) -> Result<bool, Error> {
+        let Some(covering) = self.covers.covering(user) else { return Ok(false) };
+        let (_, to) = self.covers.extent();
+        if !self.view.is_older(user, to, covering)? {
+            return Ok(false);
+        }
+        // There is an end to every range tombstone.
+        let Some(to) = to else { return Ok(false) };
+        self.merge.seek(InternalKeyBuf::seek(to, Seq::MAX).as_key())?;
+        Ok(true)
+    }
+
+    /// The same backward, if what the merge is at is hidden.
+    fn pass_backward(&mut self) -> Result<bool, Error> {
+        let Some(user) = self.merge.key().map(|at| at.user().to_vec()) else { return Ok(false) };
+        let Some(covering) = self.covers.covering(&user) else { return Ok(false) };
+        let from = self.covers.extent().0.to_vec();
+        if !self.view.is_older(&from, Some(&successor(&user)), covering)? {
+            return Ok(false);
+        }
+        self.seek_before(&from)?;
+        Ok(true)
+    }
+}
+
+/// Whether a write to `user` is hidden by a newer range tombstone.
+fn hides(covers: &mut Covers, user: &[u8], seq: Seq) -> bool {
+    !covers.is_empty() && covers.covering(user).is_some_and(|covering| covering > seq)
 }

@@ -35,7 +35,7 @@ mod work;
 
 pub use blocks::Blocks;
 pub use iterator::DbIterator;
-pub use options::{Options, WriteOptions};
+pub use options::{Options, ReadOptions, WriteOptions};
 pub use verify::{Verified, verify};
 
 use commit::Commits;
@@ -91,6 +91,8 @@ pub struct Stats {
     pub levels: [(usize, u64); LEVELS],
     /// The bytes of memtables.
     pub memtable_bytes: usize,
+    /// Range tombstones, in memtables and tables.
+    pub range_tombstones: u64,
     /// The newest write.
     pub seq: Seq,
 }
@@ -136,6 +138,17 @@ impl Db {
         self.write(batch, options)
     }
 
+    /// Deletes all keys from `from` up to `to`, that one not included: one write, whatever it deletes.
+    ///
+    /// # Errors
+    ///
+    /// [`Error`]; of the range, when `to` is below `from`.
+    pub fn delete_range(&self, from: &[u8], to: &[u8], options: WriteOptions) -> Result<(), Error> {
+        let mut batch = Batch::new();
+        batch.delete_range(from, to)?;
+        self.write(batch, options)
+    }
+
     /// Does all writes of a batch, or none.
     ///
     /// # Errors
@@ -167,13 +180,21 @@ impl Db {
 
     /// An iterator over what there is now.
     pub fn iter(&self) -> DbIterator {
-        let view = self.inner.view();
-        DbIterator::new(&view, self.inner.seq())
+        self.iter_with(ReadOptions::default())
     }
 
     /// An iterator over what there was at a snapshot.
     pub fn iter_at(&self, snapshot: &Snapshot) -> DbIterator {
-        DbIterator::new(&self.inner.view(), snapshot.seq)
+        self.iter_with(ReadOptions { snapshot: Some(snapshot), ..ReadOptions::default() })
+    }
+
+    /// An iterator over a part of what there is, or was: between the bounds it goes both ways, and ends at them. What lies
+    /// beyond them it does not touch: a table that has nothing between them is never read.
+    pub fn iter_with(&self, options: ReadOptions<'_>) -> DbIterator {
+        // The view before the number, as in a get.
+        let view = self.inner.view();
+        let seq = options.snapshot.map_or_else(|| self.inner.seq(), |snapshot| snapshot.seq);
+        DbIterator::new(view, seq, options.lower, options.upper)
     }
 
     /// What there is now, to come back to.
@@ -221,8 +242,11 @@ impl Db {
             *entry = (view.version.levels.level(level).len(), view.version.levels.level_bytes(level));
         }
         let memtables = std::iter::once(&view.memtable).chain(&view.immutables);
-        let memtable_bytes = memtables.map(|mem| mem.table.used_bytes()).sum();
-        Stats { levels, memtable_bytes, seq: self.inner.seq() }
+        let memtable_bytes = memtables.clone().map(|mem| mem.used_bytes()).sum();
+        let in_tables: u64 = view.version.levels.iter().flatten().map(|meta| meta.range_tombstones).sum();
+        let range_tombstones =
+            in_tables + memtables.filter_map(|mem| mem.ranges()).map(|ranges| ranges.len() as u64).sum::<u64>();
+        Stats { levels, memtable_bytes, range_tombstones, seq: self.inner.seq() }
     }
 
     /// Ends it cleanly: the log is durable, and attests to all of itself.

@@ -11,9 +11,9 @@ use common::disk::{Disk, Lock, create_dir_durably};
 use super::commit::{Commits, create_wal};
 use super::options::Options;
 use super::view::{Mem, OpenTable, Version, View};
+use super::work::write_to;
 use super::{Inner, Work};
 use crate::engine::levels::{Edit, LEVELS, TableId};
-use crate::engine::memtable::Memtable;
 use crate::engine::retention::Retention;
 use crate::error::Error;
 use crate::storage::batch::Write;
@@ -33,16 +33,16 @@ impl Inner {
         state.next_file = highest.into_iter().max().unwrap_or(0).max(1);
         remove_orphans(&**disk, dir, &mut state)?;
         let needed: Vec<_> = wals.iter().filter(|(number, _)| *number >= state.wal).cloned().collect();
-        let memtable = Memtable::new();
-        let insert = &mut |seq, write: Write<'_>| memtable.insert(write.key, seq, write.kind, write.value);
+        let memtable = Mem::new(0);
+        let insert = &mut |seq, write: Write<'_>| memtable.insert(write, seq, state.seq);
         let recovered = wal_recovery::replay(&**disk, &needed, options.recovery, state.seq, insert)?;
         state.seq = recovered.seq;
         if !memtable.is_empty() {
             let id = TableId(state.next_file);
             state.next_file += 1;
-            let mut retention = Retention::new([], recovered.seq, false);
+            let retention = Retention::new([], recovered.seq, false);
             let mut writer = TableWriter::create(&**disk, &table_path(dir, id), id, options.table)?;
-            memtable.try_for_each(|key, value| if retention.keeps(key) { writer.add(key, value) } else { Ok(()) })?;
+            write_to(&memtable, retention, &mut writer)?;
             let edit = Edit { removed: Vec::new(), added: vec![(0, writer.finish()?)] };
             state.levels = state.levels.apply(&edit).expect("level 0 takes any table");
         }
@@ -78,8 +78,8 @@ impl Inner {
                 tables[level].push(OpenTable::open(disk, dir, meta.id, &options.cache)?);
             }
         }
-        let version = Arc::new(Version { levels: state.levels.clone(), tables });
-        let memtable = Arc::new(Mem { table: Memtable::new(), wal });
+        let version = Arc::new(Version::new(state.levels.clone(), tables));
+        let memtable = Arc::new(Mem::new(wal));
         let view = View { memtable, immutables: Vec::new(), version };
         Ok(Self {
             disk: Arc::clone(disk),

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::Snapshot;
 use crate::engine::compaction::Strategy;
 use crate::engine::leveled::Leveled;
 use crate::storage::table::{BlockCache, NoCache, TableOptions};
@@ -54,4 +55,15 @@ impl Default for Options {
 pub struct WriteOptions {
     /// Whether it is durable when the call returns. Without, it outlives the process, and not the power.
     pub sync: bool,
+}
+
+/// What is read, of what there is.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct ReadOptions<'a> {
+    /// As it was at a snapshot; `None`: as it is now.
+    pub snapshot: Option<&'a Snapshot>,
+    /// Only keys from this one on.
+    pub lower: Option<&'a [u8]>,
+    /// Only keys below this one: it is not included.
+    pub upper: Option<&'a [u8]>,
 }

@@ -22,6 +22,8 @@ pub struct Verified {
     pub tables: u64,
     /// Their entries.
     pub entries: u64,
+    /// Their range tombstones.
+    pub range_tombstones: u64,
     /// Batches in write-ahead logs.
     pub batches: u64,
 }
@@ -40,6 +42,7 @@ pub fn verify(disk: &Arc<dyn Disk>, dir: &Path, progress: &mut dyn FnMut(&TableM
         verify_table(disk, dir, meta)?;
         verified.tables += 1;
         verified.entries += meta.entries;
+        verified.range_tombstones += meta.range_tombstones;
         progress(meta);
     }
     let wals: Vec<_> = segments(&**disk, dir, WAL)?.into_iter().filter(|(number, _)| *number >= state.wal).collect();
@@ -53,7 +56,7 @@ fn verify_table(disk: &Arc<dyn Disk>, dir: &Path, meta: &TableMeta) -> Result<()
     let table = Arc::new(Table::open(&**disk, &path, meta.id, Arc::new(NoCache))?);
     let mut cursor = table.cursor();
     let mut entries = 0;
-    let mut last: Option<InternalKeyBuf> = None;
+    let (mut first, mut last): (Option<InternalKeyBuf>, Option<InternalKeyBuf>) = (None, None);
     let wrong = |offset, what: String| Error::Record { path: path.clone(), offset, what };
     cursor.seek_to_first()?;
     while let Some(key) = cursor.key() {
@@ -61,16 +64,22 @@ fn verify_table(disk: &Arc<dyn Disk>, dir: &Path, meta: &TableMeta) -> Result<()
         if last.as_ref().is_some_and(|last| last.as_key() >= key) {
             return Err(wrong(offset, format!("{key:?} does not come after {last:?}")));
         }
-        if last.is_none() && key != meta.smallest.as_key() {
-            return Err(wrong(offset, format!("it begins with {key:?}, and the manifest says {:?}", meta.smallest)));
-        }
+        first = first.or_else(|| Some(key.into()));
         last = Some(key.into());
         entries += 1;
         cursor.next()?;
     }
-    if entries != meta.entries || last.as_ref() != Some(&meta.largest) {
-        let what =
-            format!("{entries} entries up to {last:?}; the manifest says {} up to {:?}", meta.entries, meta.largest);
+    let ranges = table.ranges();
+    let (begin, end) = ranges.span().unzip();
+    let first = [first, begin].into_iter().flatten().min();
+    let last = last.max(end);
+    let counts = (entries, ranges.len() as u64);
+    let said = (meta.entries, meta.range_tombstones);
+    if counts != said || first.as_ref() != Some(&meta.smallest) || last.as_ref() != Some(&meta.largest) {
+        let what = format!(
+            "{} entries and {} range tombstones from {first:?} to {last:?}; the manifest says {} and {} from {:?} to {:?}",
+            counts.0, counts.1, said.0, said.1, meta.smallest, meta.largest
+        );
         return Err(wrong(meta.len_bytes, what));
     }
     Ok(())

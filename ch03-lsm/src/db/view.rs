@@ -1,25 +1,34 @@
 //! Views: all that a reader looks at, as it was at one moment.
 
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use common::disk::Disk;
 
-use crate::engine::key::{InternalKey, Seq};
+use crate::engine::cursor::Cursor;
+use crate::engine::key::{InternalKey, Kind, Seq};
 use crate::engine::levels::{Edit, LEVELS, Levels, TableId};
 use crate::engine::memtable::{Found, Memtable};
+use crate::engine::range_tombstones::{Covers, RangeTombstones};
 use crate::engine::{bloom, key::InternalKeyBuf};
 use crate::error::Error;
+use crate::storage::batch::Write;
 use crate::storage::files::table_path;
 use crate::storage::table::{BlockCache, Table};
 
-/// A memtable with the log that holds the same.
+/// A memtable and the range tombstones beside it, with the log that holds the same.
+///
+/// **Invariants**: `has_ranges` is set before a reader may see the first of `ranges`.
 #[derive(Debug)]
 pub(super) struct Mem {
     pub(super) table: Memtable,
     /// The number of the log.
     pub(super) wal: u64,
+    /// Where nobody deletes ranges, a read asks no more than this.
+    has_ranges: AtomicBool,
+    /// Changed in place, unless an iterator holds them: then a copy is.
+    ranges: RwLock<Arc<RangeTombstones>>,
 }
 
 /// Where a reader looks, the newest first.
@@ -33,11 +42,13 @@ pub(super) struct View {
 
 /// The tables of a moment, open.
 ///
-/// **Invariants**: `tables` has the same tables as `levels`, in the same places.
+/// **Invariants**: `tables` has the same tables as `levels`, in the same places; `has_ranges` if any of them has range
+/// tombstones.
 #[derive(Debug, Default)]
 pub(super) struct Version {
     pub(super) levels: Levels,
     pub(super) tables: [Vec<Arc<OpenTable>>; LEVELS],
+    has_ranges: bool,
 }
 
 /// An open table. Once it is obsolete, its file goes with the last who reads it.
@@ -76,7 +87,66 @@ impl OpenTable {
     }
 }
 
+impl Mem {
+    pub(super) fn new(wal: u64) -> Self {
+        Self { table: Memtable::new(), wal, has_ranges: AtomicBool::new(false), ranges: RwLock::default() }
+    }
+
+    /// Adds the write `seq`. `seen` is the newest write that readers may see so far: they will not see a part of what is written
+    /// after it and before they see all of that.
+    pub(super) fn insert(&self, write: Write<'_>, seq: Seq, seen: Seq) {
+        if write.kind == Kind::DeleteRange {
+            let mut ranges = self.ranges.write().unwrap_or_else(PoisonError::into_inner);
+            Arc::make_mut(&mut ranges).insert(write.key, write.value, seq, seen);
+            self.has_ranges.store(true, Ordering::Release);
+        } else {
+            self.table.insert(write.key, seq, write.kind, write.value);
+        }
+    }
+
+    /// The newest write to `user`, or to a range that it lies in, that a reader at `seq` may see.
+    pub(super) fn get(&self, user: &[u8], seq: Seq) -> Option<Found<Vec<u8>>> {
+        let covering = if self.has_ranges.load(Ordering::Acquire) {
+            self.ranges.read().unwrap_or_else(PoisonError::into_inner).covering(user, seq)
+        } else {
+            None
+        };
+        let Some(covering) = covering else { return self.table.get(user, seq, <[u8]>::to_vec) };
+        let is_newer = |key: &InternalKey, _: &[u8]| key.user() == user && key.stamp().seq() > covering;
+        match self.table.first_from(InternalKeyBuf::seek(user, seq).as_key(), is_newer) {
+            Some(true) => self.table.get(user, seq, <[u8]>::to_vec),
+            _ => Some(Found::Deleted),
+        }
+    }
+
+    /// Its range tombstones so far; `None` when there are none.
+    pub(super) fn ranges(&self) -> Option<Arc<RangeTombstones>> {
+        let has_ranges = self.has_ranges.load(Ordering::Acquire);
+        has_ranges.then(|| Arc::clone(&self.ranges.read().unwrap_or_else(PoisonError::into_inner)))
+    }
+
+    /// About how much memory it takes, in bytes.
+    pub(super) fn used_bytes(&self) -> usize {
+        let mut bytes = self.table.used_bytes();
+        if self.has_ranges.load(Ordering::Acquire) {
+            bytes += self.ranges.read().unwrap_or_else(PoisonError::into_inner).used_bytes();
+        }
+        bytes
+    }
+
+    /// Whether there is nothing in it.
+    pub(super) fn is_empty(&self) -> bool {
+        self.table.is_empty() && !self.has_ranges.load(Ordering::Acquire)
+    }
+}
+
 impl Version {
+    /// These tables, which are the same.
+    pub(super) fn new(levels: Levels, tables: [Vec<Arc<OpenTable>>; LEVELS]) -> Self {
+        let has_ranges = levels.iter().flatten().any(|meta| meta.range_tombstones > 0);
+        Self { levels, tables, has_ranges }
+    }
+
     /// The tables after `edit`, with those that it adds.
     pub(super) fn apply(&self, edit: &Edit, levels: Levels, opened: &[Arc<OpenTable>]) -> Self {
         let mut tables: [Vec<Arc<OpenTable>>; LEVELS] = Default::default();
@@ -88,10 +158,11 @@ impl Version {
                 tables[level].push(Arc::clone(table));
             }
         }
-        Self { levels, tables }
+        Self::new(levels, tables)
     }
 
-    /// The newest write to `user` that a reader at `seq` may see.
+    /// The newest write to `user`, or to a range that it lies in, that a reader at `seq` may see. The first table that knows of
+    /// either decides: of whatever lies in the span of both, the one that is asked first is newer.
     pub(super) fn get(&self, user: &[u8], seq: Seq) -> Result<Option<Found<Vec<u8>>>, Error> {
         let hash = bloom::hash(user);
         let seek = InternalKeyBuf::seek(user, seq);
@@ -116,18 +187,60 @@ impl Version {
 
     fn ask(&self, table: &OpenTable, hash: u64, seek: &InternalKey) -> Result<Option<Found<Vec<u8>>>, Error> {
         if !table.table.may_contain(hash) {
-            return Ok(None);
+            return Ok(table.table.covering(seek).map(|_| Found::Deleted));
         }
         Ok(table.table.get(seek)?)
     }
 }
 
 impl View {
+    /// What hides keys from a reader at `seq`. The reader has that number already: the tombstones that it sees are there.
+    pub(super) fn covers(&self, seq: Seq) -> Covers {
+        let in_memory = std::iter::once(&self.memtable).chain(&self.immutables);
+        let in_memory = in_memory.filter_map(|mem| mem.ranges()).map(|ranges| vec![ranges]);
+        let mut runs: Vec<_> = in_memory.collect();
+        if self.version.has_ranges {
+            for (level, (metas, tables)) in self.version.levels.iter().zip(&self.version.tables).enumerate() {
+                let with_ranges = metas.iter().zip(tables).filter(|(meta, _)| meta.range_tombstones > 0);
+                let ranges = with_ranges.map(|(_, table)| Arc::clone(table.table.ranges()));
+                if level == 0 {
+                    runs.extend(ranges.map(|ranges| vec![ranges]));
+                } else {
+                    runs.push(ranges.collect());
+                }
+            }
+        }
+        Covers::new(seq, runs)
+    }
+
+    /// Whether all that there is from `from` up to `to` (to the end without one) is older than `seq`, as far as can be told without
+    /// reading it.
+    pub(super) fn is_older(&self, from: &[u8], to: Option<&[u8]>, seq: Seq) -> Result<bool, Error> {
+        let is_below = |user: &[u8]| to.is_none_or(|to| user < to);
+        let seek = InternalKeyBuf::seek(from, Seq::MAX);
+        for mem in std::iter::once(&self.memtable).chain(&self.immutables) {
+            if mem.table.first_from(seek.as_key(), |key, _| is_below(key.user())) == Some(true) {
+                return Ok(false);
+            }
+        }
+        for (meta, table) in self.version.levels.iter().flatten().zip(self.version.tables.iter().flatten()) {
+            let (first, last) = (meta.smallest.as_key().user(), meta.largest.as_key().user());
+            if meta.newest > seq && from <= last && is_below(first) {
+                let mut cursor = table.table.cursor();
+                cursor.seek(seek.as_key())?;
+                if cursor.key().is_some_and(|key| is_below(key.user())) {
+                    return Ok(false);
+                }
+            }
+        }
+        Ok(true)
+    }
+
     /// The newest write to `user` that a reader at `seq` may see.
     pub(super) fn get(&self, user: &[u8], seq: Seq) -> Result<Option<Vec<u8>>, Error> {
         let in_memory = std::iter::once(&self.memtable).chain(&self.immutables);
         for mem in in_memory {
-            if let Some(found) = mem.table.get(user, seq, <[u8]>::to_vec) {
+            if let Some(found) = mem.get(user, seq) {
                 return Ok(value_of(found));
             }
         }

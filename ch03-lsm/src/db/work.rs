@@ -11,6 +11,7 @@ use crate::engine::cursor::Cursor;
 use crate::engine::key::Seq;
 use crate::engine::levels::{Edit, TableId, TableMeta};
 use crate::engine::merge_iterator::MergeIterator;
+use crate::engine::range_tombstones::{RangeTombstones, successor};
 use crate::engine::retention::Retention;
 use crate::error::Error;
 use crate::storage::files::{WAL, table_path};
@@ -130,14 +131,18 @@ impl Inner {
     }
 
     pub(super) fn write_memtable(&self, mem: &Mem) -> Result<Option<TableMeta>, Error> {
-        let mut retention = self.retention(false);
-        let id = TableId(self.next_file());
-        let mut writer = TableWriter::create(&*self.disk, &table_path(&self.dir, id), id, self.options.table)?;
-        mem.table.try_for_each(|key, value| if retention.keeps(key) { writer.add(key, value) } else { Ok(()) })?;
+        let retention = self.retention(false);
+        let mut writer = self.create_table()?;
+        write_to(mem, retention, &mut writer)?;
         if writer.is_empty() {
             return Ok(None);
         }
         Ok(Some(writer.finish()?))
+    }
+
+    fn create_table(&self) -> Result<TableWriter, Error> {
+        let id = TableId(self.next_file());
+        Ok(TableWriter::create(&*self.disk, &table_path(&self.dir, id), id, self.options.table)?)
     }
 
     fn move_table(&self, table: TableId, from: usize, to: usize) -> Result<(), Error> {
@@ -151,7 +156,8 @@ impl Inner {
     fn merge(&self, merge: &Merge) -> Result<(), Error> {
         let version = Arc::clone(&self.view().version);
         let mut sources = MergeIterator::new(inputs(&version, merge));
-        let mut retention = self.retention(merge.is_bottom);
+        let mut retention = self.retention(merge.is_bottom).with_ranges(ranges_of(&version, merge));
+        let mut ranges = Cut { ranges: retention.ranges(), from: None };
         let mut added = Vec::new();
         let mut writer: Option<TableWriter> = None;
         let mut last_user = Vec::new();
@@ -161,12 +167,12 @@ impl Inner {
                 // All versions of a key go into one table: no key is in two of a level.
                 let is_full = writer.as_ref().is_some_and(|writer| writer.len_bytes() >= merge.table_bytes);
                 if is_full && key.user() != last_user {
-                    added.push((merge.to, writer.take().expect("it is full").finish()?));
+                    let mut full = writer.take().expect("it is full");
+                    ranges.up_to(Some(&last_user), &mut full);
+                    added.push((merge.to, full.finish()?));
                 }
                 if writer.is_none() {
-                    let id = TableId(self.next_file());
-                    let path = table_path(&self.dir, id);
-                    writer = Some(TableWriter::create(&*self.disk, &path, id, self.options.table)?);
+                    writer = Some(self.create_table()?);
                 }
                 let writer = writer.as_mut().expect("it was made");
                 writer.add(key, sources.value())?;
@@ -175,7 +181,11 @@ impl Inner {
             }
             sources.next()?;
         }
-        if let Some(writer) = writer {
+        if writer.is_none() && !ranges.is_over() {
+            writer = Some(self.create_table()?);
+        }
+        if let Some(mut writer) = writer {
+            ranges.up_to(None, &mut writer);
             added.push((merge.to, writer.finish()?));
         }
         let edit = Edit { removed: merge.inputs.clone(), added };
@@ -225,6 +235,52 @@ impl Inner {
         let now: Seq = self.seq();
         Retention::new(snapshots.keys().copied(), now, is_bottom)
     }
+}
+
+/// The range tombstones that are left for the tables to come, as one table after another ends.
+///
+/// Each table gets what lies between its keys and the next one's, so that the tables of a level do not overlap.
+struct Cut {
+    ranges: RangeTombstones,
+    from: Option<Vec<u8>>,
+}
+
+impl Cut {
+    /// Gives a table those up to its last user's key, or all that are left.
+    fn up_to(&mut self, last: Option<&[u8]>, table: &mut TableWriter) {
+        if self.ranges.is_empty() {
+            return;
+        }
+        let to = last.map(successor);
+        table.add_ranges(&self.ranges.clipped(self.from.as_deref(), to.as_deref()));
+        self.from = to;
+    }
+
+    /// Whether none are left.
+    fn is_over(&self) -> bool {
+        self.ranges.clipped(self.from.as_deref(), None).is_empty()
+    }
+}
+
+/// Writes what is kept of a memtable.
+pub(super) fn write_to(mem: &Mem, retention: Retention, table: &mut TableWriter) -> Result<(), Error> {
+    let mut retention = retention.with_ranges(mem.ranges().map_or_else(RangeTombstones::new, Arc::unwrap_or_clone));
+    table.add_ranges(&retention.ranges());
+    mem.table.try_for_each(|key, value| if retention.keeps(key) { table.add(key, value) } else { Ok(()) })?;
+    Ok(())
+}
+
+/// The range tombstones of what is merged.
+fn ranges_of(version: &Version, merge: &Merge) -> RangeTombstones {
+    let mut ranges = RangeTombstones::new();
+    for (metas, tables) in version.levels.iter().zip(&version.tables) {
+        for (meta, table) in metas.iter().zip(tables).filter(|(meta, _)| meta.range_tombstones > 0) {
+            if merge.inputs.iter().any(|(_, input)| *input == meta.id) {
+                ranges.extend(table.table.ranges());
+            }
+        }
+    }
+    ranges
 }
 
 fn with_version(view: &View, version: Arc<Version>) -> View {

@@ -47,6 +47,9 @@ pub enum Kind {
     Delete = 0,
     /// It has a value.
     Put = 1,
+    /// All keys from it up to another are gone: a range tombstone, which is kept apart from the writes to one key
+    /// ([`range_tombstones`](super::range_tombstones)).
+    DeleteRange = 2,
 }
 
 /// The number and the kind of a write, as they stand behind its key.
@@ -60,7 +63,7 @@ impl Stamp {
         Self(seq.0 << 8 | kind as u64)
     }
 
-    /// The greatest stamp of a number: what a reader at `seq` looks for.
+    /// The greatest stamp of a number among writes to one key: what a reader at `seq` looks for.
     pub fn newest(seq: Seq) -> Self {
         Self::new(seq, Kind::Put)
     }
@@ -75,6 +78,7 @@ impl Stamp {
         match self.0 as u8 {
             0 => Some(Kind::Delete),
             1 => Some(Kind::Put),
+            2 => Some(Kind::DeleteRange),
             _ => None,
         }
     }
@@ -161,6 +165,7 @@ impl fmt::Debug for InternalKey {
         match stamp.kind() {
             Some(Kind::Put) => Ok(()),
             Some(Kind::Delete) => write!(f, " deleted"),
+            Some(Kind::DeleteRange) => write!(f, " deleted from here on"),
             None => write!(f, " of unknown kind"),
         }
     }

@@ -33,9 +33,11 @@ pub struct TableMeta {
     pub entries: u64,
     /// How many of them are tombstones.
     pub tombstones: u64,
-    /// Its first key.
+    /// How many range tombstones it has beside them.
+    pub range_tombstones: u64,
+    /// Its first key, or where the first of its range tombstones begins.
     pub smallest: InternalKeyBuf,
-    /// Its last key.
+    /// Its last key, or where the last of its range tombstones ends.
     pub largest: InternalKeyBuf,
     /// Its newest write.
     pub newest: Seq,

@@ -69,7 +69,7 @@ impl Memtable {
             }
             Some(match found.stamp().kind() {
                 Some(Kind::Put) => Found::Value(read(value)),
-                Some(Kind::Delete) | None => Found::Deleted,
+                Some(Kind::Delete | Kind::DeleteRange) | None => Found::Deleted,
             })
         });
         found.flatten()
@@ -89,6 +89,11 @@ impl Memtable {
     /// Whether it holds none.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// The first entry at or after `key`, given to `read`, which must not insert.
+    pub fn first_from<T>(&self, key: &InternalKey, read: impl FnOnce(&InternalKey, &[u8]) -> T) -> Option<T> {
+        self.entries.lower_bound(Bound::Included(key), read)
     }
 
     /// Copies the first entries at or after `key` to `run`.

@@ -12,6 +12,8 @@ pub mod cursor;
 
 pub mod levels;
 
+pub mod range_tombstones;
+
 pub mod retention;
 
 pub mod compaction;

@@ -2,6 +2,7 @@
 //!
 //! Of a key's versions a reader sees one: the newest that is not newer than the reader's snapshot. A version that no
 //! snapshot sees, now or later, is left out when tables are merged, and so is a tombstone that has nothing left to hide.
+//! Range tombstones count among the versions of every key that they cover, and are themselves kept by the same rule.
 //!
 //! ```text
 //!      snapshots          10          20      now
@@ -11,6 +12,7 @@
 //! ```
 
 use super::key::{InternalKey, Kind, Seq};
+use super::range_tombstones::RangeTombstones;
 
 /// Decides about each version of each key, in their order.
 #[derive(Debug)]
@@ -20,6 +22,7 @@ pub struct Retention {
     is_bottom: bool,
     user: Option<Vec<u8>>,
     seen_by: usize,
+    ranges: RangeTombstones,
 }
 
 impl Retention {
@@ -30,13 +33,35 @@ impl Retention {
         readers.sort_unstable();
         readers.push(now);
         readers.dedup();
-        Self { readers, is_bottom, user: None, seen_by: usize::MAX }
+        Self { readers, is_bottom, user: None, seen_by: usize::MAX, ranges: RangeTombstones::new() }
+    }
+
+    /// Among what is merged are these range tombstones, too.
+    #[must_use]
+    pub fn with_ranges(mut self, ranges: RangeTombstones) -> Self {
+        self.ranges = ranges;
+        self
+    }
+
+    /// Those of the range tombstones that are kept: of each range, the newest that each reader sees.
+    pub fn ranges(&self) -> RangeTombstones {
+        self.ranges.retained(|seqs, keep| {
+            for (index, seq) in seqs.iter().enumerate() {
+                let seen_by = self.seen_by(*seq);
+                let is_hidden = seen_by < self.readers.len()
+                    && seqs.get(index + 1).is_some_and(|next| self.seen_by(*next) == seen_by);
+                let hides_nothing = self.is_bottom && seen_by == 0;
+                if !is_hidden && !hides_nothing {
+                    keep(*seq);
+                }
+            }
+        })
     }
 
     /// Whether the version `key` is kept. It comes after all that are sorted before it.
     pub fn keeps(&mut self, key: &InternalKey) -> bool {
         let stamp = key.stamp();
-        let seen_by = self.readers.partition_point(|reader| *reader < stamp.seq());
+        let seen_by = self.seen_by(stamp.seq());
         let is_same_key = self.user.as_deref() == Some(key.user());
         // A newer one was met that the same readers see in its place.
         if is_same_key && seen_by == self.seen_by && seen_by < self.readers.len() {
@@ -49,6 +74,17 @@ impl Retention {
         }
         self.seen_by = seen_by;
         let hides_nothing = stamp.kind() == Some(Kind::Delete) && self.is_bottom && seen_by == 0;
-        !hides_nothing
+        !hides_nothing && (self.ranges.is_empty() || !self.is_covered(key, seen_by))
+    }
+
+    /// The first reader, upwards, who sees that write.
+    fn seen_by(&self, seq: Seq) -> usize {
+        self.readers.partition_point(|reader| *reader < seq)
+    }
+
+    /// Whether the first who could see it sees a newer range tombstone in its place.
+    fn is_covered(&self, key: &InternalKey, seen_by: usize) -> bool {
+        let Some(reader) = self.readers.get(seen_by) else { return false };
+        self.ranges.covering(key.user(), *reader).is_some_and(|covering| covering > key.stamp().seq())
     }
 }

@@ -117,7 +117,7 @@ impl<S: Strategy> SimulatedTree<S> {
         let (smallest, largest) = (smallest.expect("a table has keys"), largest.expect("a table has keys"));
         let entries = keys.len() as u64;
         self.keys.insert(id, keys);
-        TableMeta { id, len_bytes, entries, tombstones: 0, smallest, largest, newest: Seq(id.0) }
+        TableMeta { id, len_bytes, entries, tombstones: 0, range_tombstones: 0, smallest, largest, newest: Seq(id.0) }
     }
 
     fn apply(&mut self, edit: &Edit) {

@@ -5,7 +5,8 @@
 //!  +--------+--------+-----------------------------------------------+-- --
 //!  | seq    | count  | kind | key_len | key | value_len | value       | ...      seq: u64, count: u32, little-endian
 //!  +--------+--------+-----------------------------------------------+-- --     kind: 1 byte; lengths: varints; a delete has
-//!                                                                              neither value_len nor value
+//!                                                                              neither value_len nor value; a delete of a
+//!                                                                              range has its end in place of a value
 //! ```
 //!
 //! The first write has the number `seq`, the next one the next, and so on (DDIA ch. 7, "Single-object writes", on what a
@@ -36,7 +37,7 @@ pub struct Write<'a> {
     pub kind: Kind,
     /// To which key.
     pub key: &'a [u8],
-    /// The value that it puts; of a delete, empty.
+    /// The value that it puts; of a delete, empty; of a delete of a range, the key that it ends before.
     pub value: &'a [u8],
 }
 
@@ -49,6 +50,9 @@ pub enum BatchError {
     /// The value is too long.
     #[error("a value of {0} bytes is longer than {VALUE_MAX_BYTES}")]
     Value(usize),
+    /// The range ends before it begins.
+    #[error("a range that ends before it begins cannot be deleted: name the lower key first")]
+    Range,
     /// The record is no batch.
     #[error("the record is no batch: byte {0}")]
     Record(usize),
@@ -88,6 +92,28 @@ impl Batch {
     /// [`BatchError::Key`].
     pub fn delete(&mut self, key: &[u8]) -> Result<(), BatchError> {
         self.begin(Kind::Delete, key)
+    }
+
+    /// Adds a delete of all keys from `from` up to `to`, that one not included; nothing if they are the same. It is one write,
+    /// whatever it deletes.
+    ///
+    /// # Errors
+    ///
+    /// [`BatchError::Key`]; [`BatchError::Range`] when `to` is below `from`.
+    pub fn delete_range(&mut self, from: &[u8], to: &[u8]) -> Result<(), BatchError> {
+        if to < from {
+            return Err(BatchError::Range);
+        }
+        if to.len() > KEY_MAX_BYTES {
+            return Err(BatchError::Key(to.len()));
+        }
+        if from == to {
+            return Ok(());
+        }
+        self.begin(Kind::DeleteRange, from)?;
+        varint::encode(to.len() as u64, &mut self.bytes);
+        self.bytes.extend_from_slice(to);
+        Ok(())
     }
 
     /// Adds all of another's writes.
@@ -196,6 +222,7 @@ impl<'a> Writes<'a> {
         let kind = match self.bytes.get(self.at)? {
             0 => Kind::Delete,
             1 => Kind::Put,
+            2 => Kind::DeleteRange,
             _ => return None,
         };
         let mut at = self.at + 1;
@@ -208,7 +235,11 @@ impl<'a> Writes<'a> {
             Some(part)
         };
         let key = part(KEY_MAX_BYTES)?;
-        let value = if kind == Kind::Put { part(VALUE_MAX_BYTES)? } else { &[] };
+        let value = match kind {
+            Kind::Put => part(VALUE_MAX_BYTES)?,
+            Kind::Delete => &[],
+            Kind::DeleteRange => part(KEY_MAX_BYTES).filter(|to| key < *to)?,
+        };
         self.at = at;
         Some(Write { kind, key, value })
     }

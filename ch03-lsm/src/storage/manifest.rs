@@ -13,7 +13,8 @@
 //! 2  next      number                 the next number of a file
 //! 3  seq       number                 the newest write in any table
 //! 4  removed   level, table
-//! 5  added     level, table, len_bytes, entries, tombstones, newest, smallest, largest      (keys: length and bytes)
+//! 5  added     level, table, len_bytes, entries, tombstones, range tombstones, newest, smallest, largest
+//!                                     (keys: length and bytes)
 //! 6  whole                            the record says everything: what came before does not count
 //! ```
 
@@ -81,10 +82,11 @@ impl Record {
         }
         for (level, table) in &self.edit.added {
             out.push(5);
-            let newest = table.newest.0;
-            for number in [*level as u64, table.id.0, table.len_bytes, table.entries, table.tombstones, newest] {
+            let counts = [table.entries, table.tombstones, table.range_tombstones];
+            for number in [*level as u64, table.id.0, table.len_bytes].into_iter().chain(counts) {
                 varint::encode(number, &mut out);
             }
+            varint::encode(table.newest.0, &mut out);
             for key in [&table.smallest, &table.largest] {
                 varint::encode(key.as_key().as_bytes().len() as u64, &mut out);
                 out.extend_from_slice(key.as_key().as_bytes());
@@ -125,6 +127,7 @@ impl Record {
                     len_bytes: fields.number()?,
                     entries: fields.number()?,
                     tombstones: fields.number()?,
+                    range_tombstones: fields.number()?,
                     newest: Seq(fields.number()?),
                     smallest: fields.key()?,
                     largest: fields.key()?,
@@ -189,7 +192,9 @@ impl Fields<'_> {
     }
 
     fn key(&mut self) -> Option<InternalKeyBuf> {
-        let len = usize::try_from(self.number()?).ok().filter(|len| *len <= KEY_MAX_BYTES + STAMP_BYTES)?;
+        // Where tables are cut, a range tombstone begins at the key that follows the longest.
+        let longest = KEY_MAX_BYTES + 1 + STAMP_BYTES;
+        let len = usize::try_from(self.number()?).ok().filter(|len| *len <= longest)?;
         let bytes = self.bytes.get(self.at..self.at + len)?;
         self.at += len;
         InternalKey::new(bytes).map(InternalKeyBuf::from)

@@ -38,7 +38,7 @@ pub(super) fn play(narrator: &mut Narrator, stage: &mut Stage) -> Result<(), Err
     let bytes = std::fs::read(&path).map_err(Error::io("read", &path))?;
     narrator.says("The first entries. Each begins with three lengths: what its key shares with the one before, the rest, the value:");
     narrator.show(&hex_dump(&bytes[..224], 0));
-    narrator.says("And the footer, which says where the filter, the properties and the index are:");
+    narrator.says("And the footer, which says where the range tombstones (there are none), the filter, the properties and the index are:");
     narrator.show(&hex_dump(&bytes[bytes.len() - FOOTER_BYTES..], (bytes.len() - FOOTER_BYTES) as u64));
     counts.reset();
     let table = Arc::new(Table::open(&*disk, &path, TableId(1), Arc::new(NoCache))?);

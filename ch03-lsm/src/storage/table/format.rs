@@ -8,7 +8,7 @@ use common::codec::varint;
 use crate::engine::block::BlockError;
 
 /// The bytes at the end of a table that say where the rest is.
-pub const FOOTER_BYTES: usize = 48;
+pub const FOOTER_BYTES: usize = 60;
 
 /// The bytes after each block's payload: compression and checksum.
 pub(super) const TRAILER_BYTES: usize = 5;
@@ -17,7 +17,7 @@ pub(super) const TRAILER_BYTES: usize = 5;
 /// length.
 pub(super) const BLOCK_MAX_BYTES: usize = 1 << 30;
 
-const MAGIC: &[u8; 8] = b"ddialsm1";
+const MAGIC: &[u8; 8] = b"ddialsm2";
 
 /// Why a table could not be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -68,6 +68,9 @@ pub enum Damage {
     /// Its properties are not.
     #[error("its properties cannot be read")]
     Properties,
+    /// Its range tombstones are none, in no order, or not as many as it says.
+    #[error("its range tombstones cannot be read")]
+    RangeTombstones,
 }
 
 /// Where a block is.
@@ -112,6 +115,8 @@ pub struct Properties {
     pub entries: u64,
     /// How many of them are tombstones.
     pub tombstones: u64,
+    /// Range tombstones, beside the entries.
+    pub range_tombstones: u64,
     /// The bytes of all keys.
     pub key_bytes: u64,
     /// The bytes of all values.
@@ -122,25 +127,29 @@ pub struct Properties {
 
 impl Properties {
     pub(super) fn encode(&self, out: &mut Vec<u8>) {
-        for number in [self.entries, self.tombstones, self.key_bytes, self.value_bytes, self.blocks] {
+        let Self { entries, tombstones, range_tombstones, key_bytes, value_bytes, blocks } = *self;
+        for number in [entries, tombstones, range_tombstones, key_bytes, value_bytes, blocks] {
             varint::encode(number, out);
         }
     }
 
     pub(super) fn decode(mut bytes: &[u8]) -> Option<Self> {
-        let mut numbers = [0; 5];
+        let mut numbers = [0; 6];
         for number in &mut numbers {
             let (value, taken) = varint::decode(bytes).ok()?;
             (*number, bytes) = (value, &bytes[taken..]);
         }
-        let [entries, tombstones, key_bytes, value_bytes, blocks] = numbers;
-        bytes.is_empty().then_some(Self { entries, tombstones, key_bytes, value_bytes, blocks })
+        let [entries, tombstones, range_tombstones, key_bytes, value_bytes, blocks] = numbers;
+        let properties = Self { entries, tombstones, range_tombstones, key_bytes, value_bytes, blocks };
+        bytes.is_empty().then_some(properties)
     }
 }
 
 /// Where everything is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Footer {
+    /// Of length 0 in a table without any.
+    pub(super) range_tombstones: BlockHandle,
     pub(super) filter: BlockHandle,
     pub(super) properties: BlockHandle,
     pub(super) index: BlockHandle,
@@ -149,14 +158,14 @@ pub(super) struct Footer {
 impl Footer {
     pub(super) fn encode(&self) -> [u8; FOOTER_BYTES] {
         let mut bytes = Vec::with_capacity(FOOTER_BYTES);
-        for (handle, bytes_of_len) in [(self.filter, 4), (self.properties, 4), (self.index, 4)] {
+        for handle in [self.range_tombstones, self.filter, self.properties, self.index] {
             bytes.extend_from_slice(&handle.offset.to_le_bytes());
-            bytes.extend_from_slice(&handle.len_bytes.to_le_bytes()[..bytes_of_len]);
+            bytes.extend_from_slice(&handle.len_bytes.to_le_bytes()[..4]);
         }
         let crc = crc32fast::hash(&bytes);
         bytes.extend_from_slice(&crc.to_le_bytes());
         bytes.extend_from_slice(MAGIC);
-        bytes.try_into().expect("three handles, a checksum and the magic")
+        bytes.try_into().expect("four handles, a checksum and the magic")
     }
 
     pub(super) fn decode(bytes: &[u8; FOOTER_BYTES]) -> Option<Self> {
@@ -164,7 +173,8 @@ impl Footer {
             offset: u64::from_le_bytes(bytes[at..at + 8].try_into().expect("eight bytes")),
             len_bytes: u32::from_le_bytes(bytes[at + 8..at + 12].try_into().expect("four bytes")).into(),
         };
-        let footer = Self { filter: handle(0), properties: handle(12), index: handle(24) };
+        let footer =
+            Self { range_tombstones: handle(0), filter: handle(12), properties: handle(24), index: handle(36) };
         (footer.encode() == *bytes).then_some(footer)
     }
 }

@@ -5,21 +5,24 @@
 //! once the table is open.
 //!
 //! ```text
-//!        +---------+---------+-- --+--------+------------+-------+--------+
-//!        | block 0 | block 1 | ... | filter | properties | index | footer |
-//!        +---------+---------+-- --+--------+------------+-------+--------+
+//!        +---------+---------+-- --+------------------+--------+------------+-------+--------+
+//!        | block 0 | block 1 | ... | range tombstones | filter | properties | index | footer |
+//!        +---------+---------+-- --+------------------+--------+------------+-------+--------+
 //!
 //! each but the footer            +------------------------+-------------+-----+
 //!                                | payload, as it is or   | compression | crc |     crc: u32, CRC-32 of payload and byte
 //!                                | compressed             | 1 byte      |     |     compression: 0 none, 1 LZ4
 //!                                +------------------------+-------------+-----+     (u32 length before the payload)
 //!
-//! index      a block: the last key of each block -> its handle
-//! handle     offset, length of the payload as stored: varints
-//! footer     +-------------------+--------------+---------+-----+-------------+
-//! 48 bytes   | filter, properties, index handles, zeros   | crc | "ddialsm1"  |
-//!            +--------------------------------------------+-----+-------------+
-//!                                                        36    40           48
+//! index              a block: the last key of each block -> its handle
+//! range tombstones   a block: the key from which on, number, kind 2 -> the key before which it ends. They do not overlap
+//!                    but where they are the same. Not there, with a handle of length 0, where there are none
+//! handle             offset, length of the payload as stored: varints
+//! footer             +------------------------------------------------------+-----+-------------+
+//! 60 bytes           | range tombstones, filter, properties, index handles: | crc | "ddialsm2"  |
+//!                    | offset u64, length u32 each                          |     |             |
+//!                    +------------------------------------------------------+-----+-------------+
+//!                                                                          48    52            60
 //! ```
 //!
 //! **Left out**: an index in two levels, for tables so large that theirs does not stay in memory; and prefix filters.

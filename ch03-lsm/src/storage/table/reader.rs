@@ -14,9 +14,10 @@ use super::writer::io;
 use crate::engine::block::{Block, BlockCursor, BlockError};
 use crate::engine::bloom;
 use crate::engine::cursor::Cursor;
-use crate::engine::key::{InternalKey, Kind};
+use crate::engine::key::{InternalKey, Kind, Seq};
 use crate::engine::levels::TableId;
 use crate::engine::memtable::Found;
+use crate::engine::range_tombstones::RangeTombstones;
 
 /// How much is read at once by who reads a whole table, in bytes: a system call for some hundred blocks.
 const AHEAD_BYTES: usize = 256 << 10;
@@ -45,7 +46,7 @@ impl BlockCache for NoCache {
     fn put(&self, _: TableId, _: u64, _: &Block) {}
 }
 
-/// A table that is open: its index and its filter are in memory.
+/// A table that is open: its index, its filter and its range tombstones are in memory.
 #[derive(Debug)]
 pub struct Table {
     file: Arc<dyn DiskFile>,
@@ -54,6 +55,7 @@ pub struct Table {
     len: u64,
     index: Index,
     filter: Vec<u8>,
+    ranges: Arc<RangeTombstones>,
     properties: Properties,
     cache: Arc<dyn BlockCache>,
 }
@@ -79,7 +81,15 @@ impl Table {
         let properties = Properties::decode(&read(footer.properties)?)
             .ok_or_else(|| damaged(footer.properties.offset, Damage::Properties))?;
         let filter = read(footer.filter)?.to_vec();
-        Ok(Self { path: path.to_owned(), id, len: footer_at, index, filter, properties, cache, file })
+        let ranges = match footer.range_tombstones {
+            handle if handle.len_bytes == 0 => RangeTombstones::new(),
+            handle => read_ranges(read(handle)?).map_err(|what| damaged(handle.offset, what))?,
+        };
+        if ranges.len() as u64 != properties.range_tombstones {
+            return Err(damaged(footer.range_tombstones.offset, Damage::RangeTombstones));
+        }
+        let ranges = Arc::new(ranges);
+        Ok(Self { path: path.to_owned(), id, len: footer_at, index, filter, ranges, properties, cache, file })
     }
 
     /// Its number.
@@ -107,24 +117,41 @@ impl Table {
         bloom::may_contain(&self.filter, hash)
     }
 
-    /// The newest write to the user's key of `seek` that is not newer than it; `None` when there is none.
+    /// Its range tombstones.
+    pub fn ranges(&self) -> &Arc<RangeTombstones> {
+        &self.ranges
+    }
+
+    /// The newest of its range tombstones that covers the user's key of `seek` and is not newer than it.
+    pub fn covering(&self, seek: &InternalKey) -> Option<Seq> {
+        // Of most tables this is all of it: the set itself, which is elsewhere in memory, is not looked at.
+        if self.properties.range_tombstones == 0 {
+            return None;
+        }
+        self.ranges.covering(seek.user(), seek.stamp().seq())
+    }
+
+    /// The newest write to the user's key of `seek` that is not newer than it, be it to the key or to a range that it lies in;
+    /// `None` when there is none.
     ///
     /// # Errors
     ///
     /// [`TableError`].
     pub fn get(&self, seek: &InternalKey) -> Result<Option<Found<Vec<u8>>>, TableError> {
-        let Some(handle) = self.index.handle(self.index.find(seek)) else { return Ok(None) };
+        let covering = self.covering(seek);
+        let otherwise = covering.map(|_| Found::Deleted);
+        let Some(handle) = self.index.handle(self.index.find(seek)) else { return Ok(otherwise) };
         let block = self.block(handle)?;
         let offset = handle.offset;
         let mut cursor = block.cursor();
         cursor.seek(seek).map_err(|error| self.damaged(offset, error))?;
-        let Some(key) = cursor.key() else { return Ok(None) };
-        if key.user() != seek.user() {
-            return Ok(None);
+        let Some(key) = cursor.key() else { return Ok(otherwise) };
+        if key.user() != seek.user() || covering.is_some_and(|covering| covering > key.stamp().seq()) {
+            return Ok(otherwise);
         }
         let found = match key.stamp().kind() {
             Some(Kind::Put) => Found::Value(cursor.value().to_vec()),
-            Some(Kind::Delete) | None => Found::Deleted,
+            Some(Kind::Delete | Kind::DeleteRange) | None => Found::Deleted,
         };
         Ok(Some(found))
     }
@@ -219,6 +246,21 @@ impl Ahead {
         let at = (handle.offset - self.offset) as usize;
         Ok(&self.bytes[at..at + stored])
     }
+}
+
+/// The range tombstones that a block holds.
+fn read_ranges(payload: Arc<[u8]>) -> Result<RangeTombstones, Damage> {
+    let mut cursor = Block::new(payload)?.cursor();
+    let mut ranges = RangeTombstones::new();
+    cursor.seek_to_first()?;
+    while let Some(key) = cursor.key() {
+        let is_range = key.stamp().kind() == Some(Kind::DeleteRange);
+        if !is_range || !ranges.push(key.user(), cursor.value(), key.stamp().seq()) {
+            return Err(Damage::RangeTombstones);
+        }
+        cursor.next()?;
+    }
+    Ok(ranges)
 }
 
 /// A place in a table.

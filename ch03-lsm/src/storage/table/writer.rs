@@ -8,8 +8,9 @@ use common::disk::{Disk, DiskFile, Open};
 use super::format::{BlockHandle, Compression, Footer, Properties, TRAILER_BYTES, TableError, pack};
 use crate::engine::block::{BlockBuilder, RESTART_INTERVAL};
 use crate::engine::bloom::{self, BloomBuilder};
-use crate::engine::key::{InternalKey, InternalKeyBuf, Kind, Seq};
+use crate::engine::key::{InternalKey, InternalKeyBuf, Kind, Seq, Stamp};
 use crate::engine::levels::{TableId, TableMeta};
+use crate::engine::range_tombstones::RangeTombstones;
 
 /// How much is collected before it is written, in bytes: few system calls, and the disk is kept busy meanwhile.
 const WRITE_BYTES: usize = 1 << 20;
@@ -49,6 +50,7 @@ pub struct TableWriter {
     index: BlockBuilder,
     filter: BloomBuilder,
     properties: Properties,
+    ranges: RangeTombstones,
     smallest: Option<InternalKeyBuf>,
     newest: Seq,
     buffer: Vec<u8>,
@@ -72,6 +74,7 @@ impl TableWriter {
             index: BlockBuilder::new(1),
             filter: BloomBuilder::new(),
             properties: Properties::default(),
+            ranges: RangeTombstones::new(),
             smallest: None,
             newest: Seq::default(),
             buffer: Vec::with_capacity(WRITE_BYTES + 2 * options.block_bytes),
@@ -104,6 +107,11 @@ impl TableWriter {
         Ok(())
     }
 
+    /// Adds range tombstones. Where they begin and end is not bound to the entries.
+    pub fn add_ranges(&mut self, ranges: &RangeTombstones) {
+        self.ranges.extend(ranges);
+    }
+
     /// About how long the file will be, in bytes.
     pub fn len_bytes(&self) -> u64 {
         self.written + (self.buffer.len() + self.block.len_bytes()) as u64
@@ -111,7 +119,7 @@ impl TableWriter {
 
     /// Whether nothing was added.
     pub fn is_empty(&self) -> bool {
-        self.smallest.is_none()
+        self.smallest.is_none() && self.ranges.is_empty()
     }
 
     /// Ends the table, and makes it durable; its name is after a sync of its directory.
@@ -125,8 +133,13 @@ impl TableWriter {
     /// When nothing was added.
     pub fn finish(mut self) -> Result<TableMeta, TableError> {
         self.end_block()?;
-        let largest = InternalKeyBuf::from(self.index.last_key().expect("a table has entries"));
+        let entries = self.smallest.take().zip(self.index.last_key().map(InternalKeyBuf::from));
+        let span = entries.into_iter().chain(self.ranges.span());
+        let span =
+            span.reduce(|(first, last), (other_first, other_last)| (first.min(other_first), last.max(other_last)));
+        let (smallest, largest) = span.expect("a table has entries or range tombstones");
         let compression = self.options.compression;
+        let range_tombstones = self.put_ranges();
         let filter = self.filter.finish(self.options.bits_per_key);
         let filter = self.put(&filter, Compression::None);
         let mut properties = Vec::new();
@@ -134,7 +147,7 @@ impl TableWriter {
         let properties = self.put(&properties, Compression::None);
         let index = self.index.finish().to_vec();
         let index = self.put(&index, compression);
-        self.buffer.extend_from_slice(&Footer { filter, properties, index }.encode());
+        self.buffer.extend_from_slice(&Footer { range_tombstones, filter, properties, index }.encode());
         self.write()?;
         self.file.sync_data().map_err(io("sync", &self.path))?;
         Ok(TableMeta {
@@ -142,9 +155,10 @@ impl TableWriter {
             len_bytes: self.written,
             entries: self.properties.entries,
             tombstones: self.properties.tombstones,
-            smallest: self.smallest.expect("a table has entries"),
+            range_tombstones: self.properties.range_tombstones,
+            smallest,
             largest,
-            newest: self.newest,
+            newest: self.newest.max(self.ranges.newest().unwrap_or_default()),
         })
     }
 
@@ -166,6 +180,19 @@ impl TableWriter {
             self.write()?;
         }
         Ok(())
+    }
+
+    /// Writes the range tombstones as a block, if there are any.
+    fn put_ranges(&mut self) -> BlockHandle {
+        if self.ranges.is_empty() {
+            return BlockHandle::default();
+        }
+        let mut block = BlockBuilder::new(self.options.restart_interval);
+        for (from, to, seq) in self.ranges.iter() {
+            block.add(InternalKeyBuf::new(from, Stamp::new(seq, Kind::DeleteRange)).as_key(), to);
+        }
+        self.properties.range_tombstones = self.ranges.len() as u64;
+        self.put(block.finish(), self.options.compression)
     }
 
     fn put(&mut self, payload: &[u8], compression: Compression) -> BlockHandle {
