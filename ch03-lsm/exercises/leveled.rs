@@ -134,4 +134,8 @@ impl Strategy for Leveled {
         }
         debt
     }
+
+    fn level_scores(&self, levels: &Levels) -> [f64; LEVELS] {
+        self.scores(levels)
+    }
 }

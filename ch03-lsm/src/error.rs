@@ -100,6 +100,23 @@ pub enum Error {
     /// What was asked for makes no sense, for a reason in words.
     #[error("{0}")]
     Cannot(String),
+    /// What a checkpoint would be made in is there.
+    #[error("{} is there, and is not empty: a checkpoint needs a directory of its own", dir.display())]
+    CheckpointExists {
+        /// The directory.
+        dir: PathBuf,
+    },
+    /// A file cannot have a second name there.
+    #[error("{} is on another file system than {}: a checkpoint shares the tree's files, so make it on the same one", dir.display(), tree.display())]
+    OtherFileSystem {
+        /// The directory of the checkpoint.
+        dir: PathBuf,
+        /// The tree's.
+        tree: PathBuf,
+    },
+    /// The disk was full, and nothing that was acknowledged is lost.
+    #[error("nothing can be written since the disk was full; make room, then resume")]
+    DiskFull(#[source] Arc<Error>),
     /// An earlier failure has made it unsafe to go on writing.
     #[error("nothing can be written since an earlier failure; open the directory again")]
     ReadOnly(#[source] Arc<Error>),
@@ -116,6 +133,21 @@ impl Error {
             | Self::TornTail { .. }
             | Self::MissingTable { .. }
             | Self::NoManifest { .. } => true,
+            _ => false,
+        }
+    }
+
+    /// Whether the disk was full, and nothing was lost by it: something could not be created or written. After a sync that
+    /// failed, even for this reason, nothing is known of what had been written before.
+    pub fn is_out_of_space(&self) -> bool {
+        let is_full = |action: &str, source: &io::Error| {
+            action != "sync" && matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+        };
+        match self {
+            Self::Io { action, source, .. } => is_full(action, source),
+            Self::Log(error) => matches!(&**error, LogError::Io { action, source, .. } if is_full(action, source)),
+            Self::Table(error) => matches!(&**error, TableError::Io { action, source, .. } if is_full(action, source)),
+            Self::DiskFull(_) => true,
             _ => false,
         }
     }

@@ -10,6 +10,8 @@ pub mod store;
 
 pub mod shell;
 
+pub mod picture;
+
 pub mod bench;
 
 pub mod dump;

@@ -7,16 +7,17 @@ use std::io::{self, BufRead, IsTerminal, Read};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use clap::Args;
-use common::cli::{self, Look, Table, human};
+use clap::{Args, ValueEnum};
+use common::cli::{self, Look};
 use common::disk::{Disk, RealDisk};
 use rustyline::DefaultEditor;
 use rustyline::error::ReadlineError;
 
 use crate::db::{Db, DbIterator, Options, Snapshot, WriteOptions};
-use crate::engine::levels::LEVELS;
 use crate::error::Error;
+use crate::picture;
 use crate::storage::batch::Batch;
+use crate::storage::table::{Compression, TableOptions};
 
 /// The longest line that is read from a pipe, in bytes: a value of some size fits, a file that was fed by mistake does not.
 const MAX_LINE_BYTES: u64 = 64 << 20;
@@ -30,6 +31,8 @@ scan [FROM [TO [LIMIT]]] forwards            rscan [FROM [TO [LIMIT]]]  backward
 batch                    what follows happens together, until: commit, or: abort
 snapshot NAME            then: at NAME get KEY, at NAME scan ..., release NAME
 flush                    compact             stats
+checkpoint DIR           a copy in a directory of its own, which shares the files
+resume                   writes again, after the disk was full and there is room
 sync on|off              whether writes are durable when they return
 quit";
 
@@ -43,6 +46,30 @@ pub struct ShellArgs {
     /// A file that keeps what was typed for the next time; without it, history ends with the shell
     #[arg(long, value_name = "FILE")]
     pub history: Option<PathBuf>,
+    /// How tables are compressed that are written from now on
+    #[arg(long, value_name = "HOW", value_enum, default_value_t = CompressionArg::Lz4)]
+    pub compression: CompressionArg,
+}
+
+/// [`Compression`], as a command line names it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum CompressionArg {
+    /// Not at all
+    None,
+    /// For little time
+    Lz4,
+    /// For little space
+    Zstd,
+}
+
+impl From<CompressionArg> for Compression {
+    fn from(arg: CompressionArg) -> Self {
+        match arg {
+            CompressionArg::None => Self::None,
+            CompressionArg::Lz4 => Self::Lz4,
+            CompressionArg::Zstd => Self::Zstd,
+        }
+    }
 }
 
 const EXAMPLES: &str = "Examples:
@@ -63,7 +90,8 @@ struct Session {
 /// The tree cannot be opened or read, the terminal fails; from a pipe, also a line that makes no sense.
 pub fn run(args: ShellArgs) -> Result<(), Error> {
     let disk: Arc<dyn Disk> = Arc::new(RealDisk::new());
-    let (db, recovered) = Db::open(&disk, &args.data, Options { salt: rand::random(), ..Options::default() })?;
+    let table = TableOptions { compression: args.compression.into(), ..TableOptions::default() };
+    let (db, recovered) = Db::open(&disk, &args.data, Options { table, salt: rand::random(), ..Options::default() })?;
     if let Some(torn) = &recovered.torn {
         cli::print(format!(
             "{} was torn at byte {} ({}): what came after it was not durable, and is gone",
@@ -179,7 +207,12 @@ impl Session {
                 self.db.flush()?;
                 self.db.settle()?;
             }
-            ["stats"] => cli::print(stats(&self.db, Look::stdout()))?,
+            ["stats"] => {
+                let look = Look::stdout();
+                cli::print(format!("{}\n\n{}", stats(&self.db, look), picture::costs(&self.db.stats(), look)))?;
+            }
+            ["checkpoint", dir] => self.db.checkpoint(&PathBuf::from(dir))?,
+            ["resume"] => self.db.resume()?,
             ["sync", "on"] => self.sync = true,
             ["sync", "off"] => self.sync = false,
             [word, ..] => return Err(Error::Cannot(format!("{word} is not understood so; help lists what is"))),
@@ -219,22 +252,9 @@ fn scan(mut iterator: DbIterator, range: &[&str], is_forward: bool) -> Result<()
     Ok(())
 }
 
-/// A picture of the levels.
+/// A picture of the levels, and how full they are.
 pub fn stats(db: &Db, look: Look) -> String {
-    let stats = db.stats();
-    let mut table = Table::new(["level", "tables", "bytes", ""]);
-    table.row(["memory".to_owned(), String::new(), human::bytes(stats.memtable_bytes as u64), String::new()]);
-    let total: u64 = stats.levels.iter().map(|(_, bytes)| bytes).sum();
-    let deepest = (0..LEVELS).rev().find(|level| stats.levels[*level].0 > 0).unwrap_or(0);
-    for (level, (tables, bytes)) in stats.levels.iter().enumerate().take(deepest + 1) {
-        let bar = "#".repeat((bytes * 40).div_ceil(total.max(1)) as usize);
-        table.row([level.to_string(), tables.to_string(), human::bytes(*bytes), bar]);
-    }
-    let ranges = match stats.range_tombstones {
-        0 => String::new(),
-        ranges => format!("\nrange tombstones: {}", human::grouped(ranges)),
-    };
-    format!("{}{ranges}", table.render(look))
+    format!("{}\n\n{}", picture::levels(&db.levels(), look), picture::fill(&db.stats(), look))
 }
 
 fn terminal(error: ReadlineError) -> Error {

@@ -66,7 +66,8 @@ fn it_is_a_sorted_map_in_whatever_order_and_of_whatever_size_entries_come() {
         for _ in 0..500 {
             let asked = key(format!("{:016}", rng.random_range(0..10_000)).as_bytes(), rng.random_range(0..4_000));
             let owned = |key: &InternalKey, value: &[u8]| (InternalKeyBuf::from(key), value.to_vec());
-            let next = model.range::<InternalKeyBuf, _>(&asked..).next().map(|(key, value)| (key.clone(), value.clone()));
+            let next =
+                model.range::<InternalKeyBuf, _>(&asked..).next().map(|(key, value)| (key.clone(), value.clone()));
             assert_eq!(leaves.lower_bound(Bound::Included(asked.as_key()), owned), next, "seed {seed}: {asked:?}");
             leaves.run_down(Bound::Included(asked.as_key()), &mut run);
             let before = model.range::<InternalKeyBuf, _>(..=&asked).next_back().map(|(key, _)| key.as_key());

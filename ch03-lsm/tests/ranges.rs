@@ -117,7 +117,7 @@ fn what_was_deleted_leaves_the_disk_and_the_tombstone_with_it_once_no_snapshot_n
     let strategy = Arc::new(Leveled { level0_tables: 1, base_bytes: 1, growth: 1 << 30, table_bytes: 16 << 10 });
     let (_, db) = filled_with(5_000, Options { strategy, ..options() });
     let full = db.stats().levels[6];
-    assert!(full.0 > 3, "{full:?}");
+    assert!(full.tables > 3, "{full:?}");
     let compact = || {
         // What begins before everything and ends after it is merged with everything.
         db.put(b"a", b"", NOW).expect("a put");
@@ -132,13 +132,13 @@ fn what_was_deleted_leaves_the_disk_and_the_tombstone_with_it_once_no_snapshot_n
     assert_eq!(count(&db, ReadOptions { snapshot: Some(&snapshot), ..ReadOptions::default() }, true), 5_000);
     let stats = db.stats();
     assert!(stats.range_tombstones > 1, "one in each of the tables that it is cut into: {stats:?}");
-    assert!(stats.levels[6].1 >= full.1, "{stats:?}");
+    assert!(stats.levels[6].bytes >= full.bytes, "{stats:?}");
     drop(snapshot);
     compact();
     let stats = db.stats();
     assert_eq!(count(&db, ReadOptions::default(), true), 2);
-    assert_eq!((stats.range_tombstones, stats.levels[6].0), (0, 1), "{stats:?}");
-    assert!(stats.levels[6].1 < 1_000, "{stats:?}");
+    assert_eq!((stats.range_tombstones, stats.levels[6].tables), (0, 1), "{stats:?}");
+    assert!(stats.levels[6].bytes < 1_000, "{stats:?}");
 }
 
 #[test]
@@ -192,7 +192,7 @@ fn tables_are_cut_behind_keys_of_the_greatest_length_and_do_not_overlap() {
         drop(snapshot);
     }
     let stats = db.stats();
-    assert!(stats.levels.iter().skip(1).any(|(tables, _)| *tables > 2), "{stats:?}");
+    assert!(stats.levels.iter().skip(1).any(|level| level.tables > 2), "{stats:?}");
     db.close().expect("it closes");
     let verified = verify(&disk, Path::new(DIR), &mut |_| ()).expect("it is whole");
     assert!(verified.range_tombstones > 0, "{verified:?}");

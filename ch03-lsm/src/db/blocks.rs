@@ -5,7 +5,7 @@ use quick_cache::sync::{Cache, DefaultLifecycle};
 
 use crate::engine::block::Block;
 use crate::engine::levels::TableId;
-use crate::storage::table::BlockCache;
+use crate::storage::table::{BlockCache, CacheStats};
 
 /// What a block takes beside its bytes.
 const ENTRY_BYTES: u64 = 96;
@@ -49,5 +49,9 @@ impl BlockCache for Blocks {
 
     fn put(&self, table: TableId, offset: u64, block: &Block) {
         self.cache.insert((table, offset), block.clone());
+    }
+
+    fn stats(&self) -> CacheStats {
+        CacheStats { used_bytes: self.used_bytes(), hits: self.cache.hits(), misses: self.cache.misses() }
     }
 }

@@ -76,8 +76,13 @@ impl Commits {
         Self { queue: Mutex::default(), log: Mutex::new(WalWriter { log, older: Vec::new() }) }
     }
 
+    /// Forgets logs that were to be synced: what they hold is in tables.
+    pub(super) fn forget_older(&self) {
+        self.log.lock().expect("no thread panics with it").older.clear();
+    }
+
     /// Whether to lead now, with the batch back; or how it ended, as somebody else did it.
-    fn join(&self, batch: Batch, sync: bool) -> Result<Batch, Result<(), Error>> {
+    pub(super) fn join(&self, batch: Batch, sync: bool) -> Result<Batch, Result<(), Error>> {
         let mut queue = self.queue.lock().expect("no thread panics with it");
         if !queue.is_led {
             queue.is_led = true;
@@ -119,7 +124,7 @@ impl Commits {
     }
 
     /// Lets the next one lead.
-    fn hand_over(&self) {
+    pub(super) fn hand_over(&self) {
         let mut queue = self.queue.lock().expect("no thread panics with it");
         let Some(next) = queue.waiting.pop_front() else {
             queue.is_led = false;
@@ -157,8 +162,10 @@ impl Inner {
         let mut wal = self.commits.log.lock().expect("no thread panics with it");
         let first = Seq(self.seq().0 + 1);
         let mut next = first;
+        let begin = wal.log.end();
         let written = (|| {
             for batch in batches.iter_mut().filter(|batch| !batch.is_empty()) {
+                self.counters.user_bytes.add(batch.len_bytes() as u64);
                 wal.log.append(batch.record(next))?;
                 next.0 += batch.len() as u64;
             }
@@ -169,6 +176,7 @@ impl Inner {
             self.fails(&error);
             return Err(error);
         }
+        self.counters.wal_bytes.add(wal.log.end() - begin);
         let view = self.view();
         let mut seq = first;
         for write in batches.iter().flat_map(Batch::writes) {
@@ -182,24 +190,37 @@ impl Inner {
 
     /// Makes sure that the memtable can take a group: waits for those who write them out, and begins another one.
     fn make_room(&self, is_forced: bool) -> Result<(), Error> {
-        let mut is_slowed = false;
+        let (mut is_slowed, mut stopped_at) = (false, None);
+        let clock = &self.options.clock;
+        let goes_on = |stopped_at: Option<Duration>| {
+            if let Some(stopped_at) = stopped_at {
+                self.counters.stops.add(1);
+                self.counters.stopped_ns.add(clock.now().saturating_sub(stopped_at).as_nanos() as u64);
+            }
+        };
         loop {
             let view = self.view();
             let mut work = self.work();
             Self::check(&work)?;
             let level0 = view.version.levels.level(0).len();
+            let debt_bytes = self.debt_bytes.load(Ordering::Relaxed);
+            let is_slow = level0 >= self.options.level0_slowdown || debt_bytes >= self.options.debt_slowdown_bytes;
+            let is_stopped = level0 >= self.options.level0_stop || debt_bytes >= self.options.debt_stop_bytes;
             let is_full = view.memtable.used_bytes() >= self.options.memtable_bytes;
-            if !is_slowed
-                && level0 >= self.options.level0_slowdown
-                && level0 < self.options.level0_stop
-                && self.options.threads > 0
-            {
+            if !is_slowed && is_slow && !is_stopped && self.options.threads > 0 {
                 is_slowed = true;
                 drop(work);
-                std::thread::sleep(SLOWDOWN);
+                let begin = clock.now();
+                self.pace.pause(SLOWDOWN);
+                self.counters.slowdowns.add(1);
+                self.counters.slowed_down_ns.add(clock.now().saturating_sub(begin).as_nanos() as u64);
             } else if !is_full && (!is_forced || view.memtable.is_empty()) {
+                goes_on(stopped_at);
                 return Ok(());
-            } else if view.immutables.len() >= self.options.immutable_memtables || level0 >= self.options.level0_stop {
+            } else if (view.immutables.len() >= self.options.immutable_memtables || is_stopped)
+                && (work.running > 0 || !self.is_idle(&work))
+            {
+                stopped_at = stopped_at.or_else(|| Some(clock.now()));
                 if self.options.threads == 0 {
                     drop(work);
                     self.work_once()?;
@@ -208,6 +229,7 @@ impl Inner {
                     drop(work);
                 }
             } else {
+                goes_on(stopped_at);
                 self.begin_memtable(&mut work)?;
                 self.progress.notify_all();
                 return Ok(());
@@ -216,7 +238,7 @@ impl Inner {
     }
 
     /// Begins a memtable, with a log of its own.
-    fn begin_memtable(&self, work: &mut Work) -> Result<(), Error> {
+    pub(super) fn begin_memtable(&self, work: &mut Work) -> Result<(), Error> {
         let mut wal = self.commits.log.lock().expect("no thread panics with it");
         let number = self.next_file();
         let durable = wal.log.durable();

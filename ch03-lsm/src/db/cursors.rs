@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use super::view::{Mem, OpenTable};
+use super::tables::OpenTable;
+use super::view::Mem;
 use crate::engine::cursor::Cursor;
 use crate::engine::key::{InternalKey, InternalKeyBuf, Seq, Stamp};
 use crate::engine::leaves::Run;
@@ -50,10 +51,12 @@ impl LevelCursor {
         Self { tables, at: 0, cursor: None }
     }
 
-    fn open(&mut self, at: usize) -> Option<&mut TableCursor> {
-        self.at = at;
-        self.cursor = self.tables.get(at).map(|(_, table)| table.table.cursor());
-        self.cursor.as_mut()
+    fn open(&mut self, at: usize) -> Result<Option<&mut TableCursor>, Error> {
+        (self.at, self.cursor) = (at, None);
+        if let Some((_, table)) = self.tables.get(at) {
+            self.cursor = Some(table.load()?.cursor());
+        }
+        Ok(self.cursor.as_mut())
     }
 
     fn is_between(&self) -> bool {
@@ -62,7 +65,7 @@ impl LevelCursor {
 
     fn forward(&mut self) -> Result<(), Error> {
         while self.is_between() {
-            if let Some(cursor) = self.open(self.at + 1) {
+            if let Some(cursor) = self.open(self.at + 1)? {
                 cursor.seek_to_first()?;
             }
         }
@@ -72,7 +75,7 @@ impl LevelCursor {
     fn backward(&mut self) -> Result<(), Error> {
         while self.is_between() {
             match self.at.checked_sub(1) {
-                Some(at) => self.open(at).expect("there are tables before").seek_to_last()?,
+                Some(at) => self.open(at)?.expect("there are tables before").seek_to_last()?,
                 None => self.cursor = None,
             }
         }
@@ -141,7 +144,7 @@ impl Cursor for LevelCursor {
     type Error = Error;
 
     fn seek_to_first(&mut self) -> Result<(), Error> {
-        if let Some(cursor) = self.open(0) {
+        if let Some(cursor) = self.open(0)? {
             cursor.seek_to_first()?;
         }
         self.forward()
@@ -149,14 +152,14 @@ impl Cursor for LevelCursor {
 
     fn seek_to_last(&mut self) -> Result<(), Error> {
         if let Some(at) = self.tables.len().checked_sub(1) {
-            self.open(at).expect("it is there").seek_to_last()?;
+            self.open(at)?.expect("it is there").seek_to_last()?;
         }
         self.backward()
     }
 
     fn seek(&mut self, key: &InternalKey) -> Result<(), Error> {
         let at = self.tables.partition_point(|(meta, _)| meta.largest.as_key() < key);
-        if let Some(cursor) = self.open(at) {
+        if let Some(cursor) = self.open(at)? {
             cursor.seek(key)?;
         }
         self.forward()
@@ -165,7 +168,7 @@ impl Cursor for LevelCursor {
     fn seek_for_prev(&mut self, key: &InternalKey) -> Result<(), Error> {
         let after = self.tables.partition_point(|(meta, _)| meta.smallest.as_key() <= key);
         match after.checked_sub(1) {
-            Some(at) => self.open(at).expect("it is there").seek_for_prev(key)?,
+            Some(at) => self.open(at)?.expect("it is there").seek_for_prev(key)?,
             None => self.cursor = None,
         }
         self.backward()

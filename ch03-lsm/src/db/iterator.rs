@@ -27,6 +27,8 @@ pub struct DbIterator {
     view: Arc<View>,
     seq: Seq,
     covers: Covers,
+    /// Whether `covers` are known: the tables that hold them are opened by the first seek, which can fail.
+    is_prepared: bool,
     lower: Option<Vec<u8>>,
     upper: Option<Vec<u8>>,
     key: Option<Vec<u8>>,
@@ -59,7 +61,8 @@ impl DbIterator {
         Self {
             merge: MergeIterator::new(sources),
             seq,
-            covers: view.covers(seq),
+            covers: Covers::new(seq, []),
+            is_prepared: false,
             lower: lower.map(<[u8]>::to_vec),
             upper: upper.map(<[u8]>::to_vec),
             view,
@@ -85,6 +88,7 @@ impl DbIterator {
     ///
     /// [`Error`].
     pub fn seek_to_first(&mut self) -> Result<(), Error> {
+        self.prepare()?;
         if let Some(lower) = self.lower.clone() {
             return self.seek(&lower);
         }
@@ -99,6 +103,7 @@ impl DbIterator {
     ///
     /// [`Error`].
     pub fn seek_to_last(&mut self) -> Result<(), Error> {
+        self.prepare()?;
         self.is_forward = false;
         match self.upper.clone() {
             Some(upper) => self.seek_before(&upper)?,
@@ -113,6 +118,7 @@ impl DbIterator {
     ///
     /// [`Error`].
     pub fn seek(&mut self, key: &[u8]) -> Result<(), Error> {
+        self.prepare()?;
         self.is_forward = true;
         let key = self.lower.as_deref().map_or(key, |lower| lower.max(key));
         if !self.is_below_upper(key) {
@@ -129,6 +135,7 @@ impl DbIterator {
     ///
     /// [`Error`].
     pub fn seek_for_prev(&mut self, key: &[u8]) -> Result<(), Error> {
+        self.prepare()?;
         if !self.is_below_upper(key) {
             return self.seek_to_last();
         }
@@ -169,6 +176,14 @@ impl DbIterator {
             self.seek_before(&key)?;
         }
         self.find_prev()
+    }
+
+    fn prepare(&mut self) -> Result<(), Error> {
+        if !self.is_prepared {
+            self.covers = self.view.covers(self.seq)?;
+            self.is_prepared = true;
+        }
+        Ok(())
     }
 
     fn is_below_upper(&self, user: &[u8]) -> bool {

@@ -17,28 +17,41 @@ use common::disk::log::SegmentWriter;
 use common::disk::{Disk, Lock};
 
 use crate::engine::key::Seq;
-use crate::engine::levels::{LEVELS, TableId};
+use crate::engine::levels::{Levels, TableId};
 use crate::error::Error;
 use crate::storage::batch::Batch;
 use crate::storage::manifest::State;
 use crate::storage::wal_recovery::Recovered;
 
 mod blocks;
+mod checkpoint;
+mod clock;
 mod commit;
 mod cursors;
 mod iterator;
 mod open;
 mod options;
+mod pace;
+mod resume;
+mod stats;
+mod tables;
+mod ttl;
 mod verify;
 mod view;
 mod work;
 
 pub use blocks::Blocks;
+pub use clock::{Clock, Gate, SystemClock};
 pub use iterator::DbIterator;
 pub use options::{Options, ReadOptions, WriteOptions};
+pub use stats::{LevelStats, StallStats, Stats, TableCacheStats, WorkStats};
+pub use ttl::{TtlDb, TtlIterator};
 pub use verify::{Verified, verify};
 
 use commit::Commits;
+use pace::Pace;
+use stats::Counters;
+use tables::TableCache;
 use view::View;
 
 /// An open tree. Dropped, it ends its threads; what was written stays in the log.
@@ -59,6 +72,11 @@ struct Inner {
     next_file: AtomicU64,
     snapshots: Mutex<BTreeMap<Seq, usize>>,
     commits: Commits,
+    tables: Arc<TableCache>,
+    pace: Arc<Pace>,
+    counters: Counters,
+    /// What the strategy says of the newest version.
+    debt_bytes: AtomicU64,
     work: Mutex<Work>,
     /// Told whenever there may be something to do, or something has been done.
     progress: Condvar,
@@ -72,8 +90,12 @@ struct Work {
     state: State,
     is_flushing: bool,
     busy: BTreeSet<TableId>,
+    /// Flushes and compactions under way.
+    running: usize,
     /// After a failure: nothing is written any more.
     failed: Option<Arc<Error>>,
+    /// Tables that a record which failed may have named: no others than these are removed by [`Db::resume`].
+    debris: Vec<TableId>,
     is_ending: bool,
 }
 
@@ -82,19 +104,6 @@ struct Work {
 pub struct Snapshot {
     inner: Arc<Inner>,
     seq: Seq,
-}
-
-/// How full the tree is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Stats {
-    /// Of each level: its tables and their bytes.
-    pub levels: [(usize, u64); LEVELS],
-    /// The bytes of memtables.
-    pub memtable_bytes: usize,
-    /// Range tombstones, in memtables and tables.
-    pub range_tombstones: u64,
-    /// The newest write.
-    pub seq: Seq,
 }
 
 impl Db {
@@ -234,19 +243,35 @@ impl Db {
         self.inner.settle()
     }
 
-    /// How full it is.
+    /// How full it is, and what it has cost so far.
     pub fn stats(&self) -> Stats {
-        let view = self.inner.view();
-        let mut levels = [(0, 0); LEVELS];
-        for (level, entry) in levels.iter_mut().enumerate() {
-            *entry = (view.version.levels.level(level).len(), view.version.levels.level_bytes(level));
-        }
-        let memtables = std::iter::once(&view.memtable).chain(&view.immutables);
-        let memtable_bytes = memtables.clone().map(|mem| mem.used_bytes()).sum();
-        let in_tables: u64 = view.version.levels.iter().flatten().map(|meta| meta.range_tombstones).sum();
-        let range_tombstones =
-            in_tables + memtables.filter_map(|mem| mem.ranges()).map(|ranges| ranges.len() as u64).sum::<u64>();
-        Stats { levels, memtable_bytes, range_tombstones, seq: self.inner.seq() }
+        self.inner.stats()
+    }
+
+    /// The tables of the levels, as they are now.
+    pub fn levels(&self) -> Levels {
+        self.inner.view().version.levels.clone()
+    }
+
+    /// Makes a copy in `dir`, which may be opened as a tree of its own: of all that was acknowledged before this call. Tables
+    /// are not copied but get a second name, so that it takes no time and, until they are compacted away here, no space.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::CheckpointExists`], [`Error::OtherFileSystem`], and whatever the disk refuses: what was made until then is removed.
+    pub fn checkpoint(&self, dir: &Path) -> Result<(), Error> {
+        self.inner.checkpoint(dir)
+    }
+
+    /// Goes on after the disk was full, once there is room: writes what is in memory to tables, and begins a new log.
+    /// Without such a failure it does nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::DiskFull`] when there still is no room, and [`Error::ReadOnly`] when something else has failed: a sync, for
+    /// one, after which nothing is known of what had been written.
+    pub fn resume(&self) -> Result<(), Error> {
+        self.inner.resume()
     }
 
     /// Ends it cleanly: the log is durable, and attests to all of itself.
@@ -261,6 +286,7 @@ impl Db {
 
     fn end_threads(&mut self) {
         self.inner.work().is_ending = true;
+        self.inner.pace.end();
         self.inner.progress.notify_all();
         for thread in self.threads.drain(..) {
             // Whatever it panicked with has been printed.
@@ -320,6 +346,7 @@ impl Inner {
     /// What has failed, if anything has.
     fn check(work: &Work) -> Result<(), Error> {
         match &work.failed {
+            Some(failed) if failed.is_out_of_space() => Err(Error::DiskFull(Arc::clone(failed))),
             Some(failed) => Err(Error::ReadOnly(Arc::clone(failed))),
             None => Ok(()),
         }

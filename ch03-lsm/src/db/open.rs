@@ -10,7 +10,10 @@ use common::disk::{Disk, Lock, create_dir_durably};
 
 use super::commit::{Commits, create_wal};
 use super::options::Options;
-use super::view::{Mem, OpenTable, Version, View};
+use super::pace::Pace;
+use super::stats::Counters;
+use super::tables::{OpenTable, TableCache};
+use super::view::{Mem, Version, View};
 use super::work::write_to;
 use super::{Inner, Work};
 use crate::engine::levels::{Edit, LEVELS, TableId};
@@ -72,12 +75,20 @@ impl Inner {
         manifest: SegmentWriter,
         lock: Box<dyn Lock>,
     ) -> Result<Self, Error> {
+        let cache = TableCache::new(disk, dir, &options.cache, options.table_cache_bytes, options.open_tables);
         let mut tables: [Vec<Arc<OpenTable>>; LEVELS] = Default::default();
         for (level, metas) in state.levels.iter().enumerate() {
             for meta in metas {
-                tables[level].push(OpenTable::open(disk, dir, meta.id, &options.cache)?);
+                let table = OpenTable::new(&cache, meta.id);
+                // While there is room: so that damage is found here, and the first who asks need not wait.
+                if !cache.is_full() {
+                    table.load()?;
+                }
+                tables[level].push(table);
             }
         }
+        let pace = Pace::new(options.rate_limit_bytes_per_s, &options.clock);
+        let debt_bytes = AtomicU64::new(options.strategy.debt_bytes(&state.levels));
         let version = Arc::new(Version::new(state.levels.clone(), tables));
         let memtable = Arc::new(Mem::new(wal));
         let view = View { memtable, immutables: Vec::new(), version };
@@ -90,12 +101,18 @@ impl Inner {
             next_file: AtomicU64::new(state.next_file),
             snapshots: Mutex::new(BTreeMap::new()),
             commits: Commits::new(log),
+            tables: cache,
+            pace,
+            counters: Counters::default(),
+            debt_bytes,
             work: Mutex::new(Work {
                 manifest,
                 state,
                 is_flushing: false,
                 busy: BTreeSet::new(),
+                running: 0,
                 failed: None,
+                debris: Vec::new(),
                 is_ending: false,
             }),
             progress: Condvar::new(),
@@ -153,7 +170,13 @@ fn read_manifest(disk: &dyn Disk, path: &Path) -> Result<Option<State>, Error> {
 }
 
 /// Begins a manifest with everything that there is. It counts when this returns.
-fn begin_manifest(disk: &dyn Disk, dir: &Path, number: u64, state: &State, salt: u64) -> Result<SegmentWriter, Error> {
+pub(super) fn begin_manifest(
+    disk: &dyn Disk,
+    dir: &Path,
+    number: u64,
+    state: &State,
+    salt: u64,
+) -> Result<SegmentWriter, Error> {
     let header = SegmentHeader { number, salt: salt.wrapping_add(number), prior_durable_bytes: 0 };
     let mut manifest = SegmentWriter::create(disk, &MANIFEST.path(dir, number), header)?;
     manifest.append(&state.record().encode())?;

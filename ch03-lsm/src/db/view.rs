@@ -1,21 +1,17 @@
 //! Views: all that a reader looks at, as it was at one moment.
 
-use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
-use common::disk::Disk;
-
+use super::tables::OpenTable;
 use crate::engine::cursor::Cursor;
 use crate::engine::key::{InternalKey, Kind, Seq};
-use crate::engine::levels::{Edit, LEVELS, Levels, TableId};
+use crate::engine::levels::{Edit, LEVELS, Levels};
 use crate::engine::memtable::{Found, Memtable};
 use crate::engine::range_tombstones::{Covers, RangeTombstones};
 use crate::engine::{bloom, key::InternalKeyBuf};
 use crate::error::Error;
 use crate::storage::batch::Write;
-use crate::storage::files::table_path;
-use crate::storage::table::{BlockCache, Table};
 
 /// A memtable and the range tombstones beside it, with the log that holds the same.
 ///
@@ -40,7 +36,7 @@ pub(super) struct View {
     pub(super) version: Arc<Version>,
 }
 
-/// The tables of a moment, open.
+/// The tables of a moment.
 ///
 /// **Invariants**: `tables` has the same tables as `levels`, in the same places; `has_ranges` if any of them has range
 /// tombstones.
@@ -49,42 +45,6 @@ pub(super) struct Version {
     pub(super) levels: Levels,
     pub(super) tables: [Vec<Arc<OpenTable>>; LEVELS],
     has_ranges: bool,
-}
-
-/// An open table. Once it is obsolete, its file goes with the last who reads it.
-#[derive(Debug)]
-pub(super) struct OpenTable {
-    pub(super) table: Arc<Table>,
-    disk: Arc<dyn Disk>,
-    path: std::path::PathBuf,
-    is_obsolete: AtomicBool,
-}
-
-impl Drop for OpenTable {
-    fn drop(&mut self) {
-        if self.is_obsolete.load(Ordering::Acquire) {
-            // A file that stays is removed when the directory is opened next; no manifest names it.
-            let _: std::io::Result<()> = self.disk.remove(&self.path);
-        }
-    }
-}
-
-impl OpenTable {
-    pub(super) fn open(
-        disk: &Arc<dyn Disk>,
-        dir: &Path,
-        id: TableId,
-        cache: &Arc<dyn BlockCache>,
-    ) -> Result<Arc<Self>, Error> {
-        let path = table_path(dir, id);
-        let table = Table::open(&**disk, &path, id, Arc::clone(cache))?;
-        let is_obsolete = AtomicBool::new(false);
-        Ok(Arc::new(Self { table: Arc::new(table), disk: Arc::clone(disk), path, is_obsolete }))
-    }
-
-    pub(super) fn becomes_obsolete(&self) {
-        self.is_obsolete.store(true, Ordering::Release);
-    }
 }
 
 impl Mem {
@@ -154,7 +114,7 @@ impl Version {
         debug_assert!(edit.added.len() == opened.len());
         for (level, metas) in levels.iter().enumerate() {
             for meta in metas {
-                let table = known().find(|table| table.table.id() == meta.id).expect("a table is known or added");
+                let table = known().find(|table| table.id == meta.id).expect("a table is known or added");
                 tables[level].push(Arc::clone(table));
             }
         }
@@ -185,32 +145,37 @@ impl Version {
         Ok(None)
     }
 
-    fn ask(&self, table: &OpenTable, hash: u64, seek: &InternalKey) -> Result<Option<Found<Vec<u8>>>, Error> {
-        if !table.table.may_contain(hash) {
-            return Ok(table.table.covering(seek).map(|_| Found::Deleted));
-        }
-        Ok(table.table.get(seek)?)
+    fn ask(&self, table: &Arc<OpenTable>, hash: u64, seek: &InternalKey) -> Result<Option<Found<Vec<u8>>>, Error> {
+        table.ask(|table| match table.may_contain(hash) {
+            true => table.get(seek),
+            false => Ok(table.covering(seek).map(|_| Found::Deleted)),
+        })
     }
 }
 
 impl View {
     /// What hides keys from a reader at `seq`. The reader has that number already: the tombstones that it sees are there.
-    pub(super) fn covers(&self, seq: Seq) -> Covers {
+    ///
+    /// # Errors
+    ///
+    /// A table cannot be opened.
+    pub(super) fn covers(&self, seq: Seq) -> Result<Covers, Error> {
         let in_memory = std::iter::once(&self.memtable).chain(&self.immutables);
         let in_memory = in_memory.filter_map(|mem| mem.ranges()).map(|ranges| vec![ranges]);
         let mut runs: Vec<_> = in_memory.collect();
         if self.version.has_ranges {
             for (level, (metas, tables)) in self.version.levels.iter().zip(&self.version.tables).enumerate() {
                 let with_ranges = metas.iter().zip(tables).filter(|(meta, _)| meta.range_tombstones > 0);
-                let ranges = with_ranges.map(|(_, table)| Arc::clone(table.table.ranges()));
+                let ranges = with_ranges.map(|(_, table)| Ok(Arc::clone(table.load()?.ranges())));
+                let ranges: Vec<_> = ranges.collect::<Result<_, Error>>()?;
                 if level == 0 {
-                    runs.extend(ranges.map(|ranges| vec![ranges]));
+                    runs.extend(ranges.into_iter().map(|ranges| vec![ranges]));
                 } else {
-                    runs.push(ranges.collect());
+                    runs.push(ranges);
                 }
             }
         }
-        Covers::new(seq, runs)
+        Ok(Covers::new(seq, runs))
     }
 
     /// Whether all that there is from `from` up to `to` (to the end without one) is older than `seq`, as far as can be told without
@@ -226,7 +191,7 @@ impl View {
         for (meta, table) in self.version.levels.iter().flatten().zip(self.version.tables.iter().flatten()) {
             let (first, last) = (meta.smallest.as_key().user(), meta.largest.as_key().user());
             if meta.newest > seq && from <= last && is_below(first) {
-                let mut cursor = table.table.cursor();
+                let mut cursor = table.load()?.cursor();
                 cursor.seek(seek.as_key())?;
                 if cursor.key().is_some_and(|key| is_below(key.user())) {
                     return Ok(false);

@@ -4,19 +4,32 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::cursors::{LevelCursor, Source};
-use super::view::{Mem, OpenTable, Version, View};
+use super::tables::OpenTable;
+use super::view::{Mem, Version, View};
 use super::{Inner, Work};
 use crate::engine::compaction::{Choice, Merge};
 use crate::engine::cursor::Cursor;
-use crate::engine::key::Seq;
+use crate::engine::filter::{Filtering, Verdict};
+use crate::engine::key::{InternalKeyBuf, Kind, Seq, Stamp};
 use crate::engine::levels::{Edit, TableId, TableMeta};
 use crate::engine::merge_iterator::MergeIterator;
 use crate::engine::range_tombstones::{RangeTombstones, successor};
 use crate::engine::retention::Retention;
+use crate::engine::token_bucket::Urgency;
 use crate::error::Error;
 use crate::storage::files::{WAL, table_path};
 use crate::storage::manifest::Record;
 use crate::storage::table::TableWriter;
+
+/// What a compaction has made so far.
+#[derive(Default)]
+struct Made {
+    /// The numbers of its tables, whether they are finished or not.
+    ids: Vec<TableId>,
+    added: Vec<(usize, TableMeta)>,
+    /// How many values a filter has left out.
+    filtered: u64,
+}
 
 /// Something to do.
 enum Task {
@@ -58,6 +71,7 @@ impl Inner {
             Task::Move { table, .. } => _ = work.busy.insert(*table),
             Task::Merge(merge) => work.busy.extend(merge.inputs.iter().map(|(_, table)| *table)),
         }
+        work.running += 1;
         drop(work);
         let result = match &task {
             Task::Flush(mem, next_wal) => self.flush_memtable(mem, *next_wal),
@@ -68,6 +82,7 @@ impl Inner {
             self.fails(error);
         }
         let mut work = self.work();
+        work.running -= 1;
         match &task {
             Task::Flush(..) => work.is_flushing = false,
             Task::Move { table, .. } => _ = work.busy.remove(table),
@@ -94,7 +109,7 @@ impl Inner {
         }
     }
 
-    fn is_idle(&self, work: &Work) -> bool {
+    pub(super) fn is_idle(&self, work: &Work) -> bool {
         self.next_task(work).is_none()
     }
 
@@ -114,10 +129,16 @@ impl Inner {
     }
 
     /// Writes a memtable out as a table of level 0.
-    fn flush_memtable(&self, mem: &Arc<Mem>, next_wal: Option<u64>) -> Result<(), Error> {
+    pub(super) fn flush_memtable(&self, mem: &Arc<Mem>, next_wal: Option<u64>) -> Result<(), Error> {
         let mut edit = Edit::default();
-        if let Some(meta) = self.write_memtable(mem)? {
-            edit.added.push((0, meta));
+        let id = TableId(self.next_file());
+        match self.write_memtable(mem, id) {
+            Ok(Some(meta)) => edit.added.push((0, meta)),
+            Ok(None) => self.discard(&[id]),
+            Err(error) => {
+                self.discard(&[id]);
+                return Err(error);
+            }
         }
         let record = Record { wal: next_wal, edit, ..Record::default() };
         self.install(record, |view, version| {
@@ -130,79 +151,153 @@ impl Inner {
         Ok(())
     }
 
-    pub(super) fn write_memtable(&self, mem: &Mem) -> Result<Option<TableMeta>, Error> {
+    fn write_memtable(&self, mem: &Mem, id: TableId) -> Result<Option<TableMeta>, Error> {
         let retention = self.retention(false);
-        let mut writer = self.create_table()?;
+        let disk = self.pace.disk(&self.disk, Urgency::Flush);
+        let mut writer = TableWriter::create(&disk, &table_path(&self.dir, id), id, self.options.table)?;
         write_to(mem, retention, &mut writer)?;
         if writer.is_empty() {
             return Ok(None);
         }
-        Ok(Some(writer.finish()?))
+        let meta = writer.finish()?;
+        self.counters.flushes.add(1);
+        self.counters.flushed_bytes.add(meta.len_bytes);
+        Ok(Some(meta))
     }
 
-    fn create_table(&self) -> Result<TableWriter, Error> {
-        let id = TableId(self.next_file());
-        Ok(TableWriter::create(&*self.disk, &table_path(&self.dir, id), id, self.options.table)?)
+    /// Removes tables that no manifest has named: to make room, if the disk is full. What stays is removed when the directory
+    /// is opened next.
+    fn discard(&self, ids: &[TableId]) {
+        for id in ids {
+            let _: std::io::Result<()> = self.disk.remove(&table_path(&self.dir, *id));
+        }
     }
 
     fn move_table(&self, table: TableId, from: usize, to: usize) -> Result<(), Error> {
         let view = self.view();
         let meta = view.version.levels.level(from).iter().find(|meta| meta.id == table).expect("busy tables stay");
         let edit = Edit { removed: vec![(from, table)], added: vec![(to, (**meta).clone())] };
+        self.counters.moves.add(1);
         self.install(Record { edit, ..Record::default() }, with_version)
     }
 
     /// Merges tables into new ones.
     fn merge(&self, merge: &Merge) -> Result<(), Error> {
         let version = Arc::clone(&self.view().version);
-        let mut sources = MergeIterator::new(inputs(&version, merge));
-        let mut retention = self.retention(merge.is_bottom).with_ranges(ranges_of(&version, merge));
+        let mut filter = self.options.filter.as_deref();
+        loop {
+            let newest_snapshot = self.newest_snapshot();
+            let now_s = self.options.clock.unix_s();
+            let filtering = filter.map(|filter| Filtering::new(filter, now_s, newest_snapshot, merge.is_bottom));
+            let mut made = Made::default();
+            if let Err(error) = self.merge_tables(&version, merge, filtering, &mut made) {
+                self.discard(&made.ids);
+                return Err(error);
+            }
+            // Held until readers see the new version: a snapshot comes before all of it, or after.
+            let snapshots = self.snapshots.lock().expect("no thread panics with it");
+            if made.filtered > 0 && snapshots.keys().next_back().copied() > newest_snapshot {
+                drop(snapshots);
+                // Somebody has taken a snapshot meanwhile, and sees what was filtered: once more, without.
+                self.discard(&made.ids);
+                filter = None;
+                continue;
+            }
+            let snapshots = (made.filtered > 0).then_some(snapshots);
+            let bytes = |metas: &mut dyn Iterator<Item = &TableMeta>| metas.map(|meta| meta.len_bytes).sum::<u64>();
+            let read = version.levels.iter().flatten().map(|meta| &**meta);
+            let read = bytes(&mut read.filter(|meta| merge.inputs.iter().any(|(_, input)| *input == meta.id)));
+            self.counters.compactions.add(1);
+            self.counters.compaction_read_bytes.add(read);
+            self.counters.compaction_written_bytes.add(bytes(&mut made.added.iter().map(|(_, meta)| meta)));
+            self.counters.filtered.add(made.filtered);
+            let edit = Edit { removed: merge.inputs.clone(), added: made.added };
+            let result = self.install(Record { edit, ..Record::default() }, with_version);
+            drop(snapshots);
+            return result;
+        }
+    }
+
+    fn merge_tables(
+        &self,
+        version: &Version,
+        merge: &Merge,
+        filtering: Option<Filtering<'_>>,
+        made: &mut Made,
+    ) -> Result<(), Error> {
+        let disk = self.pace.disk(&self.disk, Urgency::Compaction);
+        let mut sources = MergeIterator::new(inputs(version, merge));
+        let mut retention = self.retention(merge.is_bottom).with_ranges(ranges_of(version, merge)?);
         let mut ranges = Cut { ranges: retention.ranges(), from: None };
-        let mut added = Vec::new();
+        let create = |made: &mut Made| {
+            let id = TableId(self.next_file());
+            made.ids.push(id);
+            TableWriter::create(&disk, &table_path(&self.dir, id), id, self.options.table)
+        };
         let mut writer: Option<TableWriter> = None;
         let mut last_user = Vec::new();
         sources.seek_to_first()?;
         while let Some(key) = sources.key() {
             if retention.keeps(key) {
+                let verdict = filtering.map_or(Verdict::Keep, |filtering| filtering.judge(key, sources.value()));
+                made.filtered += u64::from(verdict != Verdict::Keep);
+                if verdict == Verdict::Drop {
+                    sources.next()?;
+                    continue;
+                }
+                let hidden = (verdict == Verdict::Hide)
+                    .then(|| InternalKeyBuf::new(key.user(), Stamp::new(key.stamp().seq(), Kind::Delete)));
+                let (key, value) =
+                    hidden.as_ref().map_or_else(|| (key, sources.value()), |hidden| (hidden.as_key(), &[]));
                 // All versions of a key go into one table: no key is in two of a level.
                 let is_full = writer.as_ref().is_some_and(|writer| writer.len_bytes() >= merge.table_bytes);
                 if is_full && key.user() != last_user {
                     let mut full = writer.take().expect("it is full");
                     ranges.up_to(Some(&last_user), &mut full);
-                    added.push((merge.to, full.finish()?));
+                    made.added.push((merge.to, full.finish()?));
                 }
                 if writer.is_none() {
-                    writer = Some(self.create_table()?);
+                    writer = Some(create(made)?);
                 }
                 let writer = writer.as_mut().expect("it was made");
-                writer.add(key, sources.value())?;
+                writer.add(key, value)?;
                 last_user.clear();
                 last_user.extend_from_slice(key.user());
             }
             sources.next()?;
         }
         if writer.is_none() && !ranges.is_over() {
-            writer = Some(self.create_table()?);
+            writer = Some(create(made)?);
         }
         if let Some(mut writer) = writer {
             ranges.up_to(None, &mut writer);
-            added.push((merge.to, writer.finish()?));
+            made.added.push((merge.to, writer.finish()?));
         }
-        let edit = Edit { removed: merge.inputs.clone(), added };
-        self.install(Record { edit, ..Record::default() }, with_version)
+        Ok(())
     }
 
     /// Records what has happened, and lets readers see it.
-    fn install(&self, mut record: Record, change: impl FnOnce(&View, Arc<Version>) -> View) -> Result<(), Error> {
+    fn install(&self, record: Record, change: impl FnOnce(&View, Arc<Version>) -> View) -> Result<(), Error> {
+        let added: Vec<TableId> = record.edit.added.iter().map(|(_, meta)| meta.id).collect();
+        let result = self.try_install(record, change);
+        if result.is_err() {
+            // The manifest may name them, whether it was told so or not.
+            self.work().debris.extend(added);
+        }
+        result
+    }
+
+    fn try_install(&self, mut record: Record, change: impl FnOnce(&View, Arc<Version>) -> View) -> Result<(), Error> {
         self.disk.sync_dir(&self.dir).map_err(Error::io("sync", &self.dir))?;
         let moved = |id: TableId| record.edit.removed.iter().any(|(_, removed)| *removed == id);
         let mut opened = Vec::new();
         let known = self.view();
         for (_, meta) in &record.edit.added {
-            let table = match known.version.tables.iter().flatten().find(|table| table.table.id() == meta.id) {
+            let table = match known.version.tables.iter().flatten().find(|table| table.id == meta.id) {
                 Some(table) if moved(meta.id) => Arc::clone(table),
-                _ => OpenTable::open(&self.disk, &self.dir, meta.id, &self.options.cache)?,
+                _ => OpenTable::new(&self.tables, meta.id),
             };
+            table.load()?;
             opened.push(table);
         }
         let mut work = self.work();
@@ -217,17 +312,22 @@ impl Inner {
         work.manifest.attest()?;
         work.state = state;
         let levels = work.state.levels.clone();
+        self.debt_bytes.store(self.options.strategy.debt_bytes(&levels), Ordering::Relaxed);
         self.set_view(|view| {
             let version = Arc::new(view.version.apply(&record.edit, levels, &opened));
             change(view, version)
         });
         let stays = |id: TableId| record.edit.added.iter().any(|(_, added)| added.id == id);
-        for table in known.version.tables.iter().flatten().filter(|table| moved(table.table.id())) {
-            if !stays(table.table.id()) {
+        for table in known.version.tables.iter().flatten().filter(|table| moved(table.id)) {
+            if !stays(table.id) {
                 table.becomes_obsolete();
             }
         }
         Ok(())
+    }
+
+    fn newest_snapshot(&self) -> Option<Seq> {
+        self.snapshots.lock().expect("no thread panics with it").keys().next_back().copied()
     }
 
     pub(super) fn retention(&self, is_bottom: bool) -> Retention {
@@ -271,16 +371,16 @@ pub(super) fn write_to(mem: &Mem, retention: Retention, table: &mut TableWriter)
 }
 
 /// The range tombstones of what is merged.
-fn ranges_of(version: &Version, merge: &Merge) -> RangeTombstones {
+fn ranges_of(version: &Version, merge: &Merge) -> Result<RangeTombstones, Error> {
     let mut ranges = RangeTombstones::new();
     for (metas, tables) in version.levels.iter().zip(&version.tables) {
         for (meta, table) in metas.iter().zip(tables).filter(|(meta, _)| meta.range_tombstones > 0) {
             if merge.inputs.iter().any(|(_, input)| *input == meta.id) {
-                ranges.extend(table.table.ranges());
+                ranges.extend(table.load()?.ranges());
             }
         }
     }
-    ranges
+    Ok(ranges)
 }
 
 fn with_version(view: &View, version: Arc<Version>) -> View {

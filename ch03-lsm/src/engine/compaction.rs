@@ -6,7 +6,7 @@
 
 use std::collections::BTreeSet;
 
-use super::levels::{Levels, TableId};
+use super::levels::{LEVELS, Levels, TableId};
 
 /// What is to be done next.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,4 +46,9 @@ pub trait Strategy: std::fmt::Debug + Send + Sync {
 
     /// About how many bytes have to be compacted before there is nothing to do: what slows writers down.
     fn debt_bytes(&self, levels: &Levels) -> u64;
+
+    /// How far each level is from being compacted: 1.0 is full, 0.0 where there is no target. To be looked at.
+    fn level_scores(&self, _levels: &Levels) -> [f64; LEVELS] {
+        [0.0; LEVELS]
+    }
 }

@@ -16,6 +16,10 @@ pub mod range_tombstones;
 
 pub mod retention;
 
+pub mod filter;
+
+pub mod ttl;
+
 pub mod compaction;
 
 #[cfg_attr(mine_leveled, path = "../../mine/leveled.rs")]
@@ -26,6 +30,8 @@ pub mod size_tiered;
 pub mod simulation;
 
 pub mod leaves;
+
+pub mod token_bucket;
 
 #[cfg_attr(mine_memtable, path = "../../mine/memtable.rs")]
 pub mod memtable;

@@ -33,7 +33,7 @@ pub(super) fn play(narrator: &mut Narrator, stage: &mut Stage) -> Result<(), Err
         }
         db.flush()?;
         db.settle()?;
-        let tables = db.stats().levels.iter().filter(|(tables, _)| *tables > 0).count() as u64;
+        let tables = db.stats().levels.iter().filter(|level| level.tables > 0).count() as u64;
         counts.reset();
         for n in 0..MISSING {
             let mut key = shuffled_key(n, KEYS);

@@ -4,7 +4,7 @@ use common::cli::{Look, human};
 use common::tour::{Answer, Narrator, Question};
 
 use super::stage::{Stage, counted, shuffled_key, small_tree, value};
-use crate::db::WriteOptions;
+use crate::db::{LevelStats, WriteOptions};
 use crate::error::Error;
 
 /// How many keys there are, and how often each is put.
@@ -22,7 +22,7 @@ pub(super) fn play(narrator: &mut Narrator, stage: &mut Stage) -> Result<(), Err
     let mut shown = 0;
     for n in 0..KEYS * TIMES {
         db.put(&shuffled_key(n, KEYS), &value(n), WriteOptions::default())?;
-        let level0 = db.stats().levels[0].0;
+        let level0 = db.stats().levels[0].tables;
         if level0 > shown && shown < 3 {
             shown = level0;
             narrator.says(&format!(
@@ -45,7 +45,7 @@ pub(super) fn play(narrator: &mut Narrator, stage: &mut Stage) -> Result<(), Err
     );
     db.settle()?;
     let after = db.stats();
-    let bytes = |levels: &[(usize, u64)]| levels.iter().map(|(_, bytes)| bytes).sum::<u64>();
+    let bytes = |levels: &[LevelStats]| levels.iter().map(|level| level.bytes).sum::<u64>();
     let (before, after) = (bytes(&before.levels), bytes(&after.levels));
     narrator.says("Compacted:");
     narrator.show(&crate::shell::stats(&db, Look::pipe()));

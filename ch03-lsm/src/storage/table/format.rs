@@ -1,9 +1,12 @@
 //! The bytes of a table.
 
+use std::cell::RefCell;
+use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use common::codec::varint;
+use zstd::bulk::{Compressor, Decompressor};
 
 use crate::engine::block::BlockError;
 
@@ -30,7 +33,7 @@ pub enum TableError {
         /// On what.
         path: PathBuf,
         /// Why not.
-        source: std::io::Error,
+        source: io::Error,
     },
     /// It is not what was written.
     #[error("{} is damaged at offset {offset}: {what}", path.display())]
@@ -106,6 +109,34 @@ pub enum Compression {
     /// LZ4: a fraction of the size for little time.
     #[default]
     Lz4 = 1,
+    /// Zstandard: a smaller one for more time, best for what is read seldom.
+    Zstd = 2,
+}
+
+/// How many bytes one of LZ4's can stand for at most: who claims more is not given the memory for it.
+const LZ4_RATIO_MAX: usize = 255;
+
+/// How hard Zstandard tries: its own default level.
+const ZSTD_LEVEL: i32 = 3;
+
+thread_local! {
+    /// Zstandard's working memory, of about a megabyte: made once for each thread, and not for each block.
+    static ZSTD: RefCell<Option<Zstd>> = const { RefCell::new(None) };
+}
+
+struct Zstd {
+    compressor: Compressor<'static>,
+    decompressor: Decompressor<'static>,
+}
+
+fn with_zstd<T>(work: impl FnOnce(&mut Zstd) -> io::Result<T>) -> io::Result<T> {
+    ZSTD.with_borrow_mut(|zstd| {
+        let zstd = match zstd {
+            Some(zstd) => zstd,
+            none => none.insert(Zstd { compressor: Compressor::new(ZSTD_LEVEL)?, decompressor: Decompressor::new()? }),
+        };
+        work(zstd)
+    })
 }
 
 /// What a table says of itself as a whole.
@@ -183,12 +214,19 @@ impl Footer {
 pub(super) fn pack(payload: &[u8], compression: Compression, out: &mut Vec<u8>) {
     let start = out.len();
     let mut used = compression;
-    if compression == Compression::Lz4 {
+    if compression != Compression::None {
         out.extend_from_slice(&(payload.len() as u32).to_le_bytes());
         let at = out.len();
-        out.resize(at + lz4_flex::block::get_maximum_output_size(payload.len()), 0);
-        let len = lz4_flex::block::compress_into(payload, &mut out[at..]).expect("there is room for the worst case");
-        out.truncate(at + len);
+        if compression == Compression::Lz4 {
+            out.resize(at + lz4_flex::block::get_maximum_output_size(payload.len()), 0);
+            let len =
+                lz4_flex::block::compress_into(payload, &mut out[at..]).expect("there is room for the worst case");
+            out.truncate(at + len);
+        } else {
+            out.resize(at + zstd::zstd_safe::compress_bound(payload.len()), 0);
+            let len = with_zstd(|zstd| zstd.compressor.compress_to_buffer(payload, &mut out[at..]));
+            out.truncate(at + len.expect("there is room for the worst case"));
+        }
         if out.len() - start > payload.len() - payload.len() / 8 {
             out.truncate(start);
             used = Compression::None;
@@ -214,8 +252,7 @@ pub(super) fn unpack(stored: &[u8]) -> Result<Arc<[u8]>, Damage> {
         1 => {
             let (len, compressed) = payload.split_first_chunk::<4>().ok_or(Damage::Compressed)?;
             let len = u32::from_le_bytes(*len) as usize;
-            // LZ4 cannot do better than 255 to 1: what claims more is not given the memory.
-            if len > BLOCK_MAX_BYTES || len / 255 > compressed.len() {
+            if len > BLOCK_MAX_BYTES || len / LZ4_RATIO_MAX > compressed.len() {
                 return Err(Damage::Compressed);
             }
             let mut payload: Arc<[u8]> = std::iter::repeat_n(0, len).collect();
@@ -224,6 +261,19 @@ pub(super) fn unpack(stored: &[u8]) -> Result<Arc<[u8]>, Damage> {
                 Ok(written) if written == len => Ok(payload),
                 _ => Err(Damage::Compressed),
             }
+        }
+        2 => {
+            let (len, compressed) = payload.split_first_chunk::<4>().ok_or(Damage::Compressed)?;
+            let len = u32::from_le_bytes(*len) as usize;
+            // The frame says its length as well: what the two do not agree about is not decompressed.
+            let framed = zstd::zstd_safe::get_frame_content_size(compressed).ok().flatten();
+            if len > BLOCK_MAX_BYTES || framed != Some(len as u64) {
+                return Err(Damage::Compressed);
+            }
+            let mut payload = Vec::with_capacity(len);
+            with_zstd(|zstd| zstd.decompressor.decompress_to_buffer(compressed, &mut payload))
+                .map_err(|_| Damage::Compressed)?;
+            if payload.len() == len { Ok(payload.into()) } else { Err(Damage::Compressed) }
         }
         other => Err(Damage::Compression(other)),
     }

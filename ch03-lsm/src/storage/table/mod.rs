@@ -11,7 +11,7 @@
 //!
 //! each but the footer            +------------------------+-------------+-----+
 //!                                | payload, as it is or   | compression | crc |     crc: u32, CRC-32 of payload and byte
-//!                                | compressed             | 1 byte      |     |     compression: 0 none, 1 LZ4
+//!                                | compressed             | 1 byte      |     |     compression: 0 none, 1 LZ4, 2 Zstandard
 //!                                +------------------------+-------------+-----+     (u32 length before the payload)
 //!
 //! index              a block: the last key of each block -> its handle
@@ -33,5 +33,5 @@ mod reader;
 mod writer;
 
 pub use format::{BlockHandle, Compression, FOOTER_BYTES, Properties, TableError};
-pub use reader::{BlockCache, NoCache, Table, TableCursor};
+pub use reader::{BlockCache, CacheStats, NoCache, Table, TableCursor};
 pub use writer::{TableOptions, TableWriter};

@@ -32,6 +32,22 @@ pub trait BlockCache: std::fmt::Debug + Send + Sync {
 
     /// Keeps a block, for as long as there is room.
     fn put(&self, table: TableId, offset: u64, block: &Block);
+
+    /// How it serves.
+    fn stats(&self) -> CacheStats {
+        CacheStats::default()
+    }
+}
+
+/// How a cache serves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct CacheStats {
+    /// The bytes that it holds.
+    pub used_bytes: u64,
+    /// How often it had what was asked for.
+    pub hits: u64,
+    /// How often not.
+    pub misses: u64,
 }
 
 /// Keeps nothing.
