@@ -40,7 +40,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use common::disk::{Disk, DiskFile, Lock, Open, create_dir_durably};
+use common::disk::{Disk, DiskFile, Lock, Open, create_dir_durably, write_back};
 
 use super::batch::BatchError;
 use super::files;

@@ -6,6 +6,8 @@ pub mod storage;
 
 pub mod db;
 
+mod sync;
+
 pub mod store;
 
 pub mod shell;

@@ -29,7 +29,12 @@ fn table(compression: Compression) -> (Vec<u8>, usize) {
 
 /// Reads all entries of a table of these bytes, with the checksum of the block made anew.
 fn read(mut bytes: Vec<u8>, block: usize) -> Result<u64, TableError> {
-    let crc = crc32fast::hash(&bytes[..block - 4]);
+    // The table's number and the block's offset come first.
+    let mut hasher = crc32fast::Hasher::new();
+    hasher.update(&1u64.to_le_bytes());
+    hasher.update(&0u64.to_le_bytes());
+    hasher.update(&bytes[..block - 4]);
+    let crc = hasher.finalize();
     bytes[block - 4..block].copy_from_slice(&crc.to_le_bytes());
     let disk = SimDisk::new(1);
     disk.open(Path::new(PATH), Open::New).and_then(|file| file.write_at(&bytes, 0)).expect("a file");

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use ch03_lsm::db::{Db, Options, WriteOptions};
 use ch03_lsm::engine::leveled::Leveled;
 use ch03_lsm::storage::batch::Batch;
-use common::disk::{Disk, RealDisk};
+use common::disk::{Disk, RealDisk, SimDisk};
 
 fn open(dir: &Path) -> Db {
     let disk: Arc<dyn Disk> = Arc::new(RealDisk::new());
@@ -156,6 +156,31 @@ fn a_batch_that_deletes_a_range_and_fills_it_anew_is_seen_whole_or_not_at_all() 
     assert!(is_one_round(&everything(&db)));
     db.close().expect("it closes");
     assert!(is_one_round(&everything(&open(dir.path()))), "opened again");
+}
+
+#[test]
+fn a_log_that_a_table_has_replaced_takes_no_space_any_more() {
+    let sim = SimDisk::new(0);
+    let disk: Arc<dyn Disk> = Arc::new(sim.clone());
+    let options = Options { memtable_bytes: 16 << 10, threads: 0, ..Options::default() };
+    let (db, _) = Db::open(&disk, Path::new("/data"), options).expect("it opens");
+    // Never synced: whoever may still have to sync a log keeps it open, and an open file keeps its space.
+    for number in 0..2_000u32 {
+        db.put(&(number % 100).to_le_bytes(), &[7; 100], WriteOptions { sync: false }).expect("a put");
+        if number % 10 == 0 {
+            db.settle().expect("it settles");
+        }
+    }
+    db.flush().expect("a flush");
+    db.settle().expect("it settles");
+    let named: u64 = disk
+        .list(Path::new("/data"))
+        .expect("a list")
+        .iter()
+        .map(|path| sim.cached(path).map_or(0, |bytes| bytes.len() as u64))
+        .sum();
+    let nameless = sim.used_bytes() - named;
+    assert!(nameless < 64 << 10, "{nameless} bytes are taken by files that have no name, {named} by others");
 }
 
 #[test]

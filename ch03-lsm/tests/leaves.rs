@@ -30,9 +30,9 @@ fn walk(leaves: &Leaves, is_up: bool) -> Vec<InternalKeyBuf> {
         let last = all.last().cloned();
         let bound = last.as_ref().map_or(Bound::Unbounded, |last| Bound::Excluded(last.as_key()));
         if is_up {
-            leaves.run_up(bound, &mut run)
+            leaves.run_up(bound, &mut run);
         } else {
-            leaves.run_down(bound, &mut run)
+            leaves.run_down(bound, &mut run);
         }
         if run.is_empty() {
             return all;

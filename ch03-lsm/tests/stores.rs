@@ -138,15 +138,21 @@ fn live(which: Which, disk: &SimDisk, seed: u64, steps: u64, life: &mut Life) ->
     Ok(())
 }
 
-/// What a store comes back with is a state that it has been in, and not one before what was durable.
-fn assert_recovers(which: Which, disk: SimDisk, life: &Life, what: &str) {
-    let shared: Arc<dyn Disk> = Arc::new(disk);
+/// What a store comes back with is a state that it has been in, and not one before what was durable; and once it has been
+/// shown, no failure of the power takes it.
+fn assert_recovers(which: Which, disk: &SimDisk, life: &Life, what: &str) {
+    let shared: Arc<dyn Disk> = Arc::new(disk.clone());
+    let mut shown = None;
     for round in ["opened", "opened again"] {
         let store = which.open(&shared, Path::new(DIR), 99).unwrap_or_else(|error| panic!("{what}, {round}: {error}"));
         let found = all(&*store).unwrap_or_else(|error| panic!("{what}, {round}: {error}"));
         let state = life.states.iter().rposition(|state| *state == found);
         let state = state.unwrap_or_else(|| panic!("{what}, {round}: it was never like this: {found:?}"));
         assert!(state >= life.durable, "{what}, {round}: state {state}, {} were durable", life.durable);
+        assert!(shown.is_none_or(|shown| shown == state), "{what}, {round}: state {state}, and it was {shown:?}");
+        shown = Some(state);
+        drop(store);
+        disk.crash(Crash::LoseAll);
     }
 }
 
@@ -186,7 +192,7 @@ fn a_crash_at_every_operation_leaves_a_prefix_with_all_that_was_durable() {
                     let fork = disk.fork();
                     fork.reseed(k * 8 + index as u64);
                     fork.crash(how);
-                    assert_recovers(which, fork, &life, &format!("{which:?}, seed {seed}, operation {k}, {how:?}"));
+                    assert_recovers(which, &fork, &life, &format!("{which:?}, seed {seed}, operation {k}, {how:?}"));
                 }
             }
         }
@@ -210,7 +216,7 @@ fn a_failure_of_any_operation_loses_nothing_that_was_durable() {
                 for how in [Crash::KeepAll, Crash::LoseAll] {
                     let fork = disk.fork();
                     fork.crash(how);
-                    assert_recovers(which, fork, &life, &format!("{what}, {how:?}"));
+                    assert_recovers(which, &fork, &life, &format!("{what}, {how:?}"));
                 }
             }
         }
@@ -427,4 +433,38 @@ fn a_flipped_bit_in_a_segment_that_a_later_one_attests_to_is_an_error_or_the_rig
         }
     }
     assert_eq!(refused, bits, "every bit of it counts");
+}
+
+/// A process whose sync failed ends, and another one opens what the page cache shows of its work. It must not believe that a sync
+/// of its own covers what the first has lost: the pages pass for clean.
+#[test]
+fn what_an_earlier_process_failed_to_sync_is_durable_once_it_is_built_upon() {
+    for which in ALL {
+        for seed in 0..20 {
+            let disk = SimDisk::new(seed);
+            let shared: Arc<dyn Disk> = Arc::new(disk.clone());
+            let mut expected = Model::new();
+            let store = which.open(&shared, Path::new(DIR), seed).unwrap();
+            for number in 0..seed + 3 {
+                // In several syncs, so that a part of the last file is attested to and a part is not.
+                if number == seed / 2 {
+                    store.sync().unwrap();
+                }
+                store.put(&key(number), &[number as u8; 9]).unwrap();
+                expected.insert(key(number), vec![number as u8; 9]);
+            }
+            disk.fail_at(1, Fault::SyncForgets);
+            store.sync().expect_err("the disk refuses");
+            drop(store);
+            let store = which.open(&shared, Path::new(DIR), seed + 100).unwrap();
+            assert_eq!(all(&*store).unwrap(), expected, "{which:?}, seed {seed}: the page cache has it");
+            store.put(b"later", b"1").unwrap();
+            store.sync().unwrap();
+            drop(store);
+            disk.crash(Crash::LoseAll);
+            let store = which.open(&shared, Path::new(DIR), seed + 200).unwrap();
+            assert_eq!(all(&*store).unwrap(), expected, "{which:?}, seed {seed}: what was shown stays");
+            assert_eq!(store.get(b"later").unwrap().as_deref(), Some(&b"1"[..]), "{which:?}, seed {seed}");
+        }
+    }
 }

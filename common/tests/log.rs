@@ -326,6 +326,54 @@ fn another_segments_bytes_are_no_records_of_this_one() {
 }
 
 #[test]
+fn a_block_in_another_ones_place_is_no_part_of_the_log() {
+    let disk = SimDisk::new(0);
+    let mut writer = create(&disk).unwrap();
+    // Each block but the first begins with a whole record, and is as good as any other but for its place.
+    let record_of = |number| record(number, BLOCK_BYTES - FRAGMENT_HEADER_BYTES);
+    writer.append(&record(0, BLOCK_BYTES - HEADER_BYTES - FRAGMENT_HEADER_BYTES)).unwrap();
+    for number in 1..4 {
+        writer.append(&record_of(number)).unwrap();
+    }
+    writer.sync().unwrap();
+    writer.append(b"after a mark").unwrap();
+    writer.sync().unwrap();
+    let bytes = disk.cached(path()).unwrap();
+    for (from, to) in [(1, 2), (2, 1), (3, 1), (1, 3)] {
+        let fork = disk.fork();
+        let block = &bytes[from * BLOCK_BYTES..(from + 1) * BLOCK_BYTES];
+        file(&fork).write_at(block, (to * BLOCK_BYTES) as u64).unwrap();
+        match read(&fork) {
+            Err(LogError::Damaged { offset, .. }) => assert_eq!(offset, (to * BLOCK_BYTES) as u64, "{from} to {to}"),
+            Err(error) => panic!("{from} to {to}: {error}"),
+            Ok(found) => panic!("{from} to {to}: {} records were believed", found.records.len()),
+        }
+    }
+}
+
+#[test]
+fn a_record_that_holds_a_copy_of_the_log_attests_to_nothing() {
+    let disk = SimDisk::new(0);
+    let records = sample(&disk, false);
+    let copy = disk.cached(path()).unwrap();
+    let mut writer = create_at(&disk, "/log-0000000002.log");
+    writer.append(&record(0, 100)).unwrap();
+    writer.append(&copy).unwrap();
+    writer.write().unwrap();
+    let damaged = HEADER_BYTES as u64 + 20;
+    disk.open(Path::new("/log-0000000002.log"), Open::Existing).unwrap().write_at(b"???", damaged).unwrap();
+    let mut reader = SegmentReader::open(&disk, Path::new("/log-0000000002.log")).unwrap();
+    assert!(reader.read().unwrap().is_none(), "the marks of {} records stand in another's bytes", records.len());
+    assert!(matches!(reader.ending(), Some(Ending::Torn(_))));
+}
+
+/// A segment with the same salt under another name.
+fn create_at(disk: &SimDisk, path: &str) -> SegmentWriter {
+    let header = SegmentHeader { number: 1, salt: SALT, prior_durable_bytes: 0 };
+    SegmentWriter::create(disk, Path::new(path), header).unwrap()
+}
+
+#[test]
 fn random_bytes_are_refused_without_a_panic() {
     for seed in 0..400 {
         let mut rng = Xoshiro256PlusPlus::seed_from_u64(seed);

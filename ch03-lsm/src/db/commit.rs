@@ -6,8 +6,8 @@
 //! LevelDB's).
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 use common::disk::log::{SegmentHeader, SegmentWriter};
@@ -18,6 +18,7 @@ use crate::engine::key::Seq;
 use crate::error::Error;
 use crate::storage::batch::Batch;
 use crate::storage::files::WAL;
+use crate::sync::{Condvar, Mutex};
 
 /// How many bytes a group takes along at most: who waits for a sync should not wait for a long write as well.
 const GROUP_BYTES: usize = 1 << 20;
@@ -199,9 +200,10 @@ impl Inner {
             }
         };
         loop {
-            let view = self.view();
+            // The lock first: who changes the view holds it, so that nobody is waited for who was done a moment ago.
             let mut work = self.work();
             Self::check(&work)?;
+            let view = self.view();
             let level0 = view.version.levels.level(0).len();
             let debt_bytes = self.debt_bytes.load(Ordering::Relaxed);
             let is_slow = level0 >= self.options.level0_slowdown || debt_bytes >= self.options.debt_slowdown_bytes;
@@ -218,7 +220,7 @@ impl Inner {
                 goes_on(stopped_at);
                 return Ok(());
             } else if (view.immutables.len() >= self.options.immutable_memtables || is_stopped)
-                && (work.running > 0 || !self.is_idle(&work))
+                && self.is_at_work(&work)
             {
                 stopped_at = stopped_at.or_else(|| Some(clock.now()));
                 if self.options.threads == 0 {
@@ -251,7 +253,8 @@ impl Inner {
             }
         };
         let before = std::mem::replace(&mut wal.log, log);
-        let needed = self.view().immutables.last().map_or(0, |oldest| oldest.wal);
+        // Of the logs before that one, those are needed whose memtables are not tables yet.
+        let needed = self.view().immutables.last().map_or(u64::MAX, |oldest| oldest.wal);
         wal.older.retain(|log| WAL.number(log.path()).is_some_and(|number| number >= needed));
         wal.older.push(before);
         drop(wal);

@@ -9,9 +9,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, RwLock};
-use std::thread::JoinHandle;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use common::disk::log::SegmentWriter;
 use common::disk::{Disk, Lock};
@@ -22,6 +21,7 @@ use crate::error::Error;
 use crate::storage::batch::Batch;
 use crate::storage::manifest::State;
 use crate::storage::wal_recovery::Recovered;
+use crate::sync::{AtomicU64, Builder, Condvar, JoinHandle, Mutex, MutexGuard, RwLock};
 
 mod blocks;
 mod checkpoint;
@@ -118,7 +118,7 @@ impl Db {
         let threads = (0..inner.options.threads).map(|index| {
             let inner = Arc::clone(&inner);
             let name = format!("lsm-{index}");
-            let thread = std::thread::Builder::new().name(name).spawn(move || inner.work_until_ended());
+            let thread = Builder::new().name(name).spawn(move || inner.work_until_ended());
             thread.map_err(Error::io("start a thread for", dir))
         });
         let threads = threads.collect::<Result<_, _>>()?;

@@ -2,8 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::AtomicU64;
-use std::sync::{Arc, Condvar, Mutex, RwLock};
+use std::sync::Arc;
 
 use common::disk::log::{HEADER_BYTES, LogError, SegmentHeader, SegmentReader, SegmentWriter, segments};
 use common::disk::{Disk, Lock, create_dir_durably};
@@ -24,6 +23,7 @@ use crate::storage::files::{MANIFEST, WAL, lock, table_id, table_path};
 use crate::storage::manifest::{Record, State};
 use crate::storage::table::TableWriter;
 use crate::storage::wal_recovery::{self, Recovered};
+use crate::sync::{AtomicU64, Condvar, Mutex, RwLock};
 
 impl Inner {
     pub(super) fn open(disk: &Arc<dyn Disk>, dir: &Path, options: Options) -> Result<(Self, Recovered), Error> {

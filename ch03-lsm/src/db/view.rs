@@ -1,7 +1,7 @@
 //! Views: all that a reader looks at, as it was at one moment.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
 
 use super::tables::OpenTable;
 use crate::engine::cursor::Cursor;
@@ -12,6 +12,7 @@ use crate::engine::range_tombstones::{Covers, RangeTombstones};
 use crate::engine::{bloom, key::InternalKeyBuf};
 use crate::error::Error;
 use crate::storage::batch::Write;
+use crate::sync::{AtomicBool, RwLock};
 
 /// A memtable and the range tombstones beside it, with the log that holds the same.
 ///

@@ -102,11 +102,17 @@ impl Inner {
         let mut work = self.work();
         loop {
             Self::check(&work)?;
-            if !work.is_flushing && work.busy.is_empty() && self.is_idle(&work) {
+            if !self.is_at_work(&work) {
                 return Ok(());
             }
             work = self.progress.wait(work).expect("no thread panics with it");
         }
+    }
+
+    /// Whether something is done or to be done. What nobody will ever do, nobody may wait for: a strategy may be content with
+    /// more tables of level 0 than stop a writer.
+    pub(super) fn is_at_work(&self, work: &Work) -> bool {
+        work.is_flushing || !work.busy.is_empty() || !self.is_idle(work)
     }
 
     pub(super) fn is_idle(&self, work: &Work) -> bool {

@@ -28,7 +28,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use common::disk::{Disk, DiskFile, Lock, Open, create_dir_durably};
+use common::disk::{Disk, DiskFile, Lock, Open, create_dir_durably, write_back};
 
 use super::batch::BatchError;
 use super::files;
@@ -198,6 +198,7 @@ impl HashIndex {
         let path = data_path(&self.dir, number);
         let file = self.disk.open(&path, Open::Existing).map_err(Error::io("open", &path))?;
         let mut len = file.len().map_err(Error::io("measure", &path))?;
+        let mut attested = len;
         let hint_bytes = read_hint(&*self.disk, &self.dir, number)?;
         if let Some((data_len, hints)) = hint_bytes.as_ref().and_then(|bytes| HintFile::decode(number, bytes)) {
             if len != u64::from(data_len) {
@@ -208,7 +209,9 @@ impl HashIndex {
         } else {
             let bytes = read_whole(&*file, &path)?;
             let mut entries = Entries::new(number, &bytes);
+            attested = 0;
             for (offset, entry) in &mut entries {
+                attested = attested.max(entry.durable.into());
                 let place = Place { file: number, offset, len: entry.len_bytes() };
                 match entry.value {
                     Some(_) => self.keydir.insert(entry.key.into(), place),
@@ -228,7 +231,7 @@ impl HashIndex {
         }
         if is_last {
             // What the process before this one wrote and did not sync is built upon from here on.
-            file.sync_data().map_err(Error::io("sync", &path))?;
+            write_back(&*file, attested..len).map_err(Error::io("write back", &path))?;
         }
         self.files.insert(number, DataFile { file, len: len as u32 });
         Ok(())

@@ -22,7 +22,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use common::disk::log::{Ending, LogError, SegmentHeader, SegmentName, SegmentReader, SegmentWriter, segments};
-use common::disk::{Disk, Lock, Open, create_dir_durably};
+use common::disk::{Disk, Lock, Open, create_dir_durably, write_back};
 
 use super::batch::{BatchError, VALUE_MAX_BYTES};
 use super::files;
@@ -195,7 +195,7 @@ fn recover(
             *torn = Some((path.to_owned(), end));
         }
         // What the process before this one wrote and did not sync is built upon from here on.
-        file.sync_data().map_err(Error::io("sync", path))?;
+        write_back(&*file, reader.attested()..end).map_err(Error::io("write back", path))?;
     } else if !is_whole {
         return Err(Error::damaged(path, reader.end(), "a record that was durable does not verify"));
     }

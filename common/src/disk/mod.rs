@@ -23,6 +23,7 @@
 
 use std::fmt::Debug;
 use std::io;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -121,6 +122,30 @@ pub enum Open {
     New,
     /// Create it, or empty the one that exists.
     Truncate,
+}
+
+/// How much of a file is written back at a time, in bytes.
+const WRITE_BACK_BYTES: usize = 64 << 10;
+
+/// Writes a part of a file to where it is, and makes the file durable. For what an earlier process wrote and no sync is known
+/// to cover: pages that a failed sync has dropped pass for clean, so that a sync alone would report a success and write
+/// nothing.
+///
+/// # Errors
+///
+/// Those of [`DiskFile`]; `UnexpectedEof` when the file ends within the part.
+pub fn write_back(file: &dyn DiskFile, mut part: Range<u64>) -> io::Result<()> {
+    let mut buf = vec![0; WRITE_BACK_BYTES];
+    while !part.is_empty() {
+        let wanted = usize::try_from(part.end - part.start).map_or(buf.len(), |left| left.min(buf.len()));
+        let read = file.read_at(&mut buf[..wanted], part.start)?;
+        if read == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        file.write_at(&buf[..read], part.start)?;
+        part.start += read as u64;
+    }
+    file.sync_data()
 }
 
 /// Creates the directory and its missing parents so that they survive a power failure: the name of each is synced in

@@ -9,6 +9,7 @@ use common::codec::varint;
 use zstd::bulk::{Compressor, Decompressor};
 
 use crate::engine::block::BlockError;
+use crate::engine::levels::TableId;
 
 /// The bytes at the end of a table that say where the rest is.
 pub const FOOTER_BYTES: usize = 60;
@@ -97,6 +98,25 @@ impl BlockHandle {
         let (offset, first) = varint::decode(bytes).ok()?;
         let (len_bytes, second) = varint::decode(&bytes[first..]).ok()?;
         Some((Self { offset, len_bytes }, first + second))
+    }
+}
+
+/// Where a block belongs: it goes into the block's checksum, so that nothing passes for a block where it was not written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Place {
+    pub(super) table: TableId,
+    pub(super) offset: u64,
+}
+
+impl Place {
+    fn checksum(self, bytes: &[u8]) -> u32 {
+        let mut place = [0; 16];
+        place[..8].copy_from_slice(&self.table.0.to_le_bytes());
+        place[8..].copy_from_slice(&self.offset.to_le_bytes());
+        let mut hasher = crc32fast::Hasher::new();
+        hasher.update(&place);
+        hasher.update(bytes);
+        hasher.finalize()
     }
 }
 
@@ -211,7 +231,7 @@ impl Footer {
 }
 
 /// Puts compression and checksum behind the payload that `block` is, compressed if that saves an eighth.
-pub(super) fn pack(payload: &[u8], compression: Compression, out: &mut Vec<u8>) {
+pub(super) fn pack(payload: &[u8], compression: Compression, place: Place, out: &mut Vec<u8>) {
     let start = out.len();
     let mut used = compression;
     if compression != Compression::None {
@@ -236,14 +256,14 @@ pub(super) fn pack(payload: &[u8], compression: Compression, out: &mut Vec<u8>) 
         out.extend_from_slice(payload);
     }
     out.push(used as u8);
-    let crc = crc32fast::hash(&out[start..]);
+    let crc = place.checksum(&out[start..]);
     out.extend_from_slice(&crc.to_le_bytes());
 }
 
 /// The payload of a block as stored, with its trailer.
-pub(super) fn unpack(stored: &[u8]) -> Result<Arc<[u8]>, Damage> {
+pub(super) fn unpack(stored: &[u8], place: Place) -> Result<Arc<[u8]>, Damage> {
     let (rest, crc) = stored.split_last_chunk::<4>().ok_or(Damage::Checksum)?;
-    if crc32fast::hash(rest) != u32::from_le_bytes(*crc) {
+    if place.checksum(rest) != u32::from_le_bytes(*crc) {
         return Err(Damage::Checksum);
     }
     let (&compression, payload) = rest.split_last().ok_or(Damage::Checksum)?;

@@ -10,9 +10,10 @@
 //!        +---------+---------+-- --+------------------+--------+------------+-------+--------+
 //!
 //! each but the footer            +------------------------+-------------+-----+
-//!                                | payload, as it is or   | compression | crc |     crc: u32, CRC-32 of payload and byte
+//!                                | payload, as it is or   | compression | crc |     crc: u32
 //!                                | compressed             | 1 byte      |     |     compression: 0 none, 1 LZ4, 2 Zstandard
 //!                                +------------------------+-------------+-----+     (u32 length before the payload)
+//!                                crc: CRC-32 of the table's number and the block's offset (u64 each), payload and byte
 //!
 //! index              a block: the last key of each block -> its handle
 //! range tombstones   a block: the key from which on, number, kind 2 -> the key before which it ends. They do not overlap

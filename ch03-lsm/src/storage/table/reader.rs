@@ -7,7 +7,7 @@ use std::sync::Arc;
 use common::disk::{Disk, DiskFile, Open};
 
 use super::format::{
-    BLOCK_MAX_BYTES, BlockHandle, Damage, FOOTER_BYTES, Footer, Properties, TRAILER_BYTES, TableError, unpack,
+    BLOCK_MAX_BYTES, BlockHandle, Damage, FOOTER_BYTES, Footer, Place, Properties, TRAILER_BYTES, TableError, unpack,
 };
 use super::index::Index;
 use super::writer::io;
@@ -91,7 +91,7 @@ impl Table {
         let read = file.read_at(&mut footer, footer_at).map_err(io("read", path))?;
         let footer = (read == FOOTER_BYTES).then(|| Footer::decode(&footer)).flatten();
         let footer = footer.ok_or_else(|| damaged(footer_at, Damage::Footer))?;
-        let read = |handle| read_payload(&*file, path, footer_at, handle);
+        let read = |handle| read_payload(&*file, path, id, footer_at, handle);
         let index = Block::new(read(footer.index)?).and_then(|block| Index::new(&block));
         let index = index.map_err(|error| damaged(footer.index.offset, error.into()))?;
         let properties = Properties::decode(&read(footer.properties)?)
@@ -186,7 +186,7 @@ impl Table {
         if let Some(block) = self.cache.get(self.id, handle.offset) {
             return Ok(block);
         }
-        let payload = read_payload(&*self.file, &self.path, self.len, handle)?;
+        let payload = read_payload(&*self.file, &self.path, self.id, self.len, handle)?;
         let block = Block::new(payload).map_err(|error| self.damaged(handle.offset, error))?;
         self.cache.put(self.id, handle.offset, &block);
         Ok(block)
@@ -195,7 +195,8 @@ impl Table {
     fn block_ahead(&self, handle: BlockHandle, ahead: &mut Ahead) -> Result<Block, TableError> {
         let stored = ahead.stored(&*self.file, &self.path, self.len, handle)?;
         let damaged = |what| TableError::Damaged { path: self.path.clone(), offset: handle.offset, what };
-        Block::new(unpack(stored).map_err(damaged)?).map_err(|error| self.damaged(handle.offset, error))
+        let place = Place { table: self.id, offset: handle.offset };
+        Block::new(unpack(stored, place).map_err(damaged)?).map_err(|error| self.damaged(handle.offset, error))
     }
 
     fn damaged(&self, offset: u64, error: BlockError) -> TableError {
@@ -208,7 +209,13 @@ thread_local! {
     static STORED: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
-fn read_payload(file: &dyn DiskFile, path: &Path, end: u64, handle: BlockHandle) -> Result<Arc<[u8]>, TableError> {
+fn read_payload(
+    file: &dyn DiskFile,
+    path: &Path,
+    table: TableId,
+    end: u64,
+    handle: BlockHandle,
+) -> Result<Arc<[u8]>, TableError> {
     let damaged = |what| TableError::Damaged { path: path.to_owned(), offset: handle.offset, what };
     let stored_bytes = stored_bytes(path, end, handle)?;
     STORED.with_borrow_mut(|stored| {
@@ -217,7 +224,7 @@ fn read_payload(file: &dyn DiskFile, path: &Path, end: u64, handle: BlockHandle)
         if read < stored_bytes {
             return Err(damaged(Damage::Handle(handle.len_bytes)));
         }
-        let payload = unpack(stored).map_err(damaged);
+        let payload = unpack(stored, Place { table, offset: handle.offset }).map_err(damaged);
         stored.truncate(STORED_BYTES);
         stored.shrink_to(STORED_BYTES);
         payload

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use common::disk::{Disk, DiskFile, Open};
 
-use super::format::{BlockHandle, Compression, Footer, Properties, TRAILER_BYTES, TableError, pack};
+use super::format::{BlockHandle, Compression, Footer, Place, Properties, TRAILER_BYTES, TableError, pack};
 use crate::engine::block::{BlockBuilder, RESTART_INTERVAL};
 use crate::engine::bloom::{self, BloomBuilder};
 use crate::engine::key::{InternalKey, InternalKeyBuf, Kind, Seq, Stamp};
@@ -168,7 +168,8 @@ impl TableWriter {
         }
         let last = InternalKeyBuf::from(self.block.last_key().expect("it has entries"));
         let offset = self.written + self.buffer.len() as u64;
-        pack(self.block.finish(), self.options.compression, &mut self.buffer);
+        let place = Place { table: self.id, offset };
+        pack(self.block.finish(), self.options.compression, place, &mut self.buffer);
         let end = self.written + self.buffer.len() as u64;
         let handle = BlockHandle { offset, len_bytes: end - offset - TRAILER_BYTES as u64 };
         self.block.clear();
@@ -197,7 +198,7 @@ impl TableWriter {
 
     fn put(&mut self, payload: &[u8], compression: Compression) -> BlockHandle {
         let offset = self.written + self.buffer.len() as u64;
-        pack(payload, compression, &mut self.buffer);
+        pack(payload, compression, Place { table: self.id, offset }, &mut self.buffer);
         let end = self.written + self.buffer.len() as u64;
         BlockHandle { offset, len_bytes: end - offset - TRAILER_BYTES as u64 }
     }

@@ -84,15 +84,15 @@ pub struct Fragment<'a> {
 }
 
 impl<'a> Fragment<'a> {
-    /// The fragment at the beginning of `bytes`, which end where its block does at the latest.
-    pub fn decode(salt: u64, bytes: &'a [u8]) -> Result<Self, Flaw> {
+    /// The fragment at `offset` of its segment, where `bytes` begin, which end where its block does at the latest.
+    pub fn decode(salt: u64, offset: u64, bytes: &'a [u8]) -> Result<Self, Flaw> {
         let (header, rest) = bytes.split_first_chunk::<FRAGMENT_HEADER_BYTES>().ok_or(Flaw::CutOff)?;
         let [c0, c1, c2, c3, l0, l1, kind] = *header;
         if *header == [0; FRAGMENT_HEADER_BYTES] {
             return Err(Flaw::Zeros);
         }
         let payload = rest.get(..usize::from(u16::from_le_bytes([l0, l1]))).ok_or(Flaw::CutOff)?;
-        if checksum(salt, kind, payload) != u32::from_le_bytes([c0, c1, c2, c3]) {
+        if checksum(salt, offset, kind, payload) != u32::from_le_bytes([c0, c1, c2, c3]) {
             return Err(Flaw::Checksum);
         }
         let kind = Kind::from_byte(kind).ok_or(Flaw::Kind)?;
@@ -111,10 +111,10 @@ impl<'a> Fragment<'a> {
     }
 }
 
-/// Appends a fragment to `out`.
-pub(super) fn encode_fragment(salt: u64, kind: Kind, payload: &[u8], out: &mut Vec<u8>) {
+/// Appends a fragment that will stand at `offset` of its segment to `out`.
+pub(super) fn encode_fragment(salt: u64, offset: u64, kind: Kind, payload: &[u8], out: &mut Vec<u8>) {
     let len = u16::try_from(payload.len()).expect("a fragment is shorter than a block");
-    out.extend_from_slice(&checksum(salt, kind as u8, payload).to_le_bytes());
+    out.extend_from_slice(&checksum(salt, offset, kind as u8, payload).to_le_bytes());
     out.extend_from_slice(&len.to_le_bytes());
     out.push(kind as u8);
     out.extend_from_slice(payload);
@@ -140,11 +140,14 @@ pub enum Flaw {
     Order,
 }
 
-fn checksum(salt: u64, kind: u8, payload: &[u8]) -> u32 {
+fn checksum(salt: u64, offset: u64, kind: u8, payload: &[u8]) -> u32 {
+    let mut context = [0; 21];
+    context[..8].copy_from_slice(&salt.to_le_bytes());
+    context[8..16].copy_from_slice(&offset.to_le_bytes());
+    context[16] = kind;
+    context[17..].copy_from_slice(&(payload.len() as u32).to_le_bytes());
     let mut hasher = crc32fast::Hasher::new();
-    let [s0, s1, s2, s3, s4, s5, s6, s7] = salt.to_le_bytes();
-    hasher.update(&[s0, s1, s2, s3, s4, s5, s6, s7, kind]);
-    hasher.update(&(payload.len() as u32).to_le_bytes());
+    hasher.update(&context);
     hasher.update(payload);
     hasher.finalize()
 }

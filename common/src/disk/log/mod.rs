@@ -18,12 +18,14 @@
 //! block     +-----+-----+------+---------+-----+-----+------+---------+-- --+--------+
 //!           | crc | len | kind | payload | crc | len | kind | payload | ... | zeros  |   crc: u32, len: u16, kind: u8
 //!           +-----+-----+------+---------+-----+-----+------+---------+-- --+--------+   zeros: fewer than 7
-//!           crc: CRC-32 of the salt (8 bytes), kind (1), len (as u32) and payload
+//!           crc: CRC-32 of the salt (u64), the fragment's offset in the file (u64), kind (1 byte), len (as u32) and payload
 //!           kind: 1 a full record; 2 its first, 3 a middle, 4 its last fragment; 5 a mark
 //! ```
 //!
 //! A record that does not fit into what is left of a block goes on in the next: so that a reader who meets damage finds
-//! the next whole record (LevelDB's log has this shape, doc/log_format.md). A **mark** says up to which
+//! the next whole record (LevelDB's log has this shape, doc/log_format.md). The offset goes into the checksum so that nothing
+//! verifies where it was not written: neither the block that a misdirected write has put in another's place, nor a record
+//! that holds a copy of a log. A **mark** says up to which
 //! offset the file is known to be durable: it is written after a sync, with the next record. So what does not verify is
 //! *damage* if anything later attests that it was durable, and a *torn tail* if nothing does. Closing a log writes a mark in a
 //! block of its own, which attests to all of it. The header is durable before the first record is taken: a file that is

@@ -151,7 +151,7 @@ impl SegmentReader {
                 self.at += left as u64;
                 continue;
             }
-            match Fragment::decode(self.header.salt, bytes) {
+            match Fragment::decode(self.header.salt, self.at, bytes) {
                 Ok(fragment) => {
                     let len = fragment.len_bytes() as u64;
                     match fragment.durable_bytes() {
@@ -180,7 +180,7 @@ impl SegmentReader {
     /// reached.
     fn is_sealed_at(&self, offset: u64) -> Result<bool, LogError> {
         let block = self.read_block(offset)?;
-        let durable = Fragment::decode(self.header.salt, &block).ok().and_then(|mark| mark.durable_bytes());
+        let durable = Fragment::decode(self.header.salt, offset, &block).ok().and_then(|mark| mark.durable_bytes());
         Ok(durable == Some(self.at))
     }
 
@@ -217,10 +217,11 @@ impl SegmentReader {
             let rest = &block[from.min(block.len())..];
             for found in memchr::memmem::find_iter(rest, &[MARK_BYTES as u8, 0, Kind::Mark as u8]) {
                 let Some(at) = found.checked_sub(CHECKSUM_BYTES) else { continue };
-                if let Ok(fragment) = Fragment::decode(self.header.salt, &rest[at..])
+                let offset = begin + (from + at) as u64;
+                if let Ok(fragment) = Fragment::decode(self.header.salt, offset, &rest[at..])
                     && fragment.durable_bytes().is_some_and(|durable| durable > bad)
                 {
-                    return Err(self.damaged(flaw, begin + (from + at) as u64));
+                    return Err(self.damaged(flaw, offset));
                 }
             }
             begin += BLOCK_BYTES as u64;

@@ -61,7 +61,7 @@ impl SegmentWriter {
             let (payload, next) = rest.split_at(rest.len().min(room));
             rest = next;
             let kind = if rest.is_empty() { kind_if_last } else { kind_if_not };
-            encode_fragment(self.salt, kind, payload, &mut self.buffer);
+            encode_fragment(self.salt, self.end(), kind, payload, &mut self.buffer);
             if rest.is_empty() {
                 return Ok(self.end());
             }
@@ -172,7 +172,7 @@ impl SegmentWriter {
             let left = BLOCK_BYTES - self.in_block();
             self.buffer.resize(self.buffer.len() + left, 0);
         }
-        encode_fragment(self.salt, Kind::Mark, &self.durable.to_le_bytes(), &mut self.buffer);
+        encode_fragment(self.salt, self.end(), Kind::Mark, &self.durable.to_le_bytes(), &mut self.buffer);
         self.marked = self.durable;
     }
 }
