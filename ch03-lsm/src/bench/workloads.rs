@@ -1,18 +1,27 @@
-//! The workloads: what db_bench and YCSB call by these names.
+//! The workloads: what db_bench and YCSB call by these names, over whichever engine.
 
 use std::fmt;
+use std::hint::black_box;
 use std::str::FromStr;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use common::load::{KeyStream, Keys};
 use rand_xoshiro::Xoshiro256PlusPlus;
 use rand_xoshiro::rand_core::{Rng, SeedableRng};
 
-use crate::db::{Db, WriteOptions};
+use super::engine::{Cursor, Engine};
+use super::live::LiveKeys;
+use super::stopwatch::Stopwatch;
 use crate::error::Error;
-use crate::storage::batch::Batch;
 
 /// The bytes of a key.
-const KEY_BYTES: usize = 16;
+pub const KEY_BYTES: usize = 16;
+
+/// A key.
+pub type Key = [u8; KEY_BYTES];
+
+/// How many bytes values are pieces of, at least: no value is longer.
+pub const VALUES_BYTES: usize = 1 << 20;
 
 /// How many entries a batch of `fillbatch` has.
 const BATCH: u64 = 100;
@@ -22,6 +31,9 @@ const SCAN: u64 = 100;
 
 /// How many synced writes there are for each thousand keys.
 const SYNCED: u64 = 1000;
+
+/// Begins the random numbers of the thread that writes while another reads.
+const WRITERS_SEED: u64 = 1_000_003;
 
 /// A workload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -92,54 +104,84 @@ impl fmt::Display for Workload {
 }
 
 /// What a workload works with.
-pub struct Context<'a> {
-    db: &'a Db,
+pub struct Context<'a, E> {
+    engine: &'a E,
     keys: u64,
     random: KeyStream,
     bits: Xoshiro256PlusPlus,
     values: Vec<u8>,
     value_bytes: usize,
     value_at: usize,
+    /// For engines that copy what they have found.
+    buffer: Vec<u8>,
+    /// The keys that are there.
+    pub live: LiveKeys,
+    /// The bytes of the keys and values that were put, and of the keys that were deleted.
+    pub user_bytes: u64,
 }
 
-impl<'a> Context<'a> {
-    /// Over a tree that has, or will have, `keys` keys. Another `seed` draws other ones: who reads does not ask for the keys
-    /// in the order in which they were put.
+impl<'a, E: Engine> Context<'a, E> {
+    /// Over an engine that has, or will have, `keys` keys, of which `live` are there. Another `seed` draws other ones: who
+    /// reads does not ask for the keys in the order in which they were put.
     ///
     /// # Errors
     ///
     /// There are no keys.
-    pub fn new(db: &'a Db, keys: u64, value_bytes: usize, seed: u64) -> Result<Self, Error> {
+    pub fn new(engine: &'a E, keys: u64, value_bytes: usize, seed: u64, live: LiveKeys) -> Result<Self, Error> {
         let uniform = Keys::uniform(keys).map_err(|error| Error::Cannot(error.to_string()))?;
         let mut bits = Xoshiro256PlusPlus::seed_from_u64(seed);
         // As in db_bench, values are pieces of a text that compresses to half.
         let mut values = Vec::new();
-        while values.len() < (1 << 20) + value_bytes {
+        while values.len() < VALUES_BYTES + value_bytes {
             let mut piece = [0; 50];
             bits.fill_bytes(&mut piece);
             values.extend_from_slice(&piece);
             values.extend_from_slice(&piece);
         }
-        Ok(Self { db, keys, random: uniform.stream(seed), bits, values, value_bytes, value_at: 0 })
+        let random = uniform.stream(seed);
+        let (buffer, value_at, user_bytes) = (Vec::new(), 0, 0);
+        Ok(Self { engine, keys, random, bits, values, value_bytes, value_at, buffer, live, user_bytes })
     }
 
-    fn value(&mut self) -> &[u8] {
-        self.value_at = (self.value_at + self.value_bytes) % (1 << 20);
-        &self.values[self.value_at..self.value_at + self.value_bytes]
+    fn next_value(&mut self) -> std::ops::Range<usize> {
+        self.value_at = (self.value_at + self.value_bytes) % VALUES_BYTES;
+        self.value_at..self.value_at + self.value_bytes
     }
 
-    fn random_key(&mut self) -> [u8; KEY_BYTES] {
-        key(self.random.next().expect("the stream is endless"))
+    fn random_number(&mut self) -> u64 {
+        self.random.next().expect("the stream is endless")
     }
 
-    fn put(&mut self, key: &[u8], sync: bool) -> Result<(), Error> {
-        let db = self.db;
-        db.put(key, self.value(), WriteOptions { sync })
+    fn put(&mut self, number: u64, sync: bool) -> Result<(), Error> {
+        let value = self.next_value();
+        self.live.insert(number);
+        self.user_bytes += (KEY_BYTES + self.value_bytes) as u64;
+        self.engine.put(&key(number), &self.values[value], sync)
+    }
+
+    fn put_batch(&mut self) -> Result<(), Error> {
+        let chosen: [_; BATCH as usize] = std::array::from_fn(|_| (self.random_number(), self.next_value()));
+        for (number, _) in &chosen {
+            self.live.insert(*number);
+        }
+        self.user_bytes += BATCH * (KEY_BYTES + self.value_bytes) as u64;
+        let entries = chosen.map(|(number, value)| (key(number), &self.values[value]));
+        self.engine.write(&entries)
+    }
+
+    fn delete(&mut self, number: u64) -> Result<(), Error> {
+        self.live.remove(number);
+        self.user_bytes += KEY_BYTES as u64;
+        self.engine.delete(&key(number))
+    }
+
+    fn get(&mut self, number: u64) -> Result<u64, Error> {
+        Ok(u64::from(self.engine.get(&key(number), &mut self.buffer)?))
     }
 }
 
 /// The key of a number: sixteen digits, in the numbers' order.
-pub fn key(number: u64) -> [u8; KEY_BYTES] {
+pub fn key(number: u64) -> Key {
     let mut key = [b'0'; KEY_BYTES];
     let mut rest = number;
     for digit in key.iter_mut().rev() {
@@ -165,6 +207,16 @@ impl Workload {
         self.begins_empty() || matches!(self, Self::Overwrite | Self::DeleteRandom)
     }
 
+    /// Whether it writes, if only now and then: then there is something to settle.
+    pub fn changes(self) -> bool {
+        self.writes() || self == Self::ReadWhileWriting || matches!(self, Self::Ycsb(which) if which != 'c')
+    }
+
+    /// Whether two runs over the same keys find the same: where two threads race, they do not.
+    pub fn is_deterministic(self) -> bool {
+        self != Self::ReadWhileWriting
+    }
+
     /// Whether it looks for something.
     pub fn reads(self) -> bool {
         !self.writes()
@@ -180,115 +232,150 @@ impl Workload {
         }
     }
 
-    /// Runs it, and calls `done` with the number of operations after each. Returns how many reads found something.
-    pub fn run(self, context: &mut Context<'_>, operations: u64, done: &mut dyn FnMut(u64)) -> Result<u64, Error> {
-        let db = context.db;
+    /// One of how many operations has its time taken. A step of a cursor takes about as long as reading the clock does, so
+    /// that timing each would measure the clock.
+    pub fn timed_every(self) -> u64 {
+        if matches!(self, Self::ReadSeq | Self::ReadReverse) { 64 } else { 1 }
+    }
+
+    /// Runs it, and tells the stopwatch after each operation. Returns how many reads found something.
+    ///
+    /// # Errors
+    ///
+    /// The engine's.
+    pub fn run<E: Engine>(
+        self,
+        context: &mut Context<'_, E>,
+        operations: u64,
+        watch: &mut Stopwatch,
+    ) -> Result<u64, Error> {
         let mut found = 0;
         match self {
             Self::FillSeq => {
                 for number in 0..operations {
-                    context.put(&key(number), false)?;
-                    done(number + 1);
+                    context.put(number, false)?;
+                    watch.done(number + 1);
                 }
             }
             Self::FillRandom | Self::FillSync | Self::Overwrite => {
                 for number in 0..operations {
-                    let key = context.random_key();
-                    context.put(&key, self == Self::FillSync)?;
-                    done(number + 1);
+                    let chosen = context.random_number();
+                    context.put(chosen, self == Self::FillSync)?;
+                    watch.done(number + 1);
                 }
             }
             Self::FillBatch => {
                 for number in 0..operations {
-                    let mut batch = Batch::new();
-                    for _ in 0..BATCH {
-                        let key = context.random_key();
-                        batch.put(&key, context.value())?;
-                    }
-                    db.write(batch, WriteOptions::default())?;
-                    done(number + 1);
+                    context.put_batch()?;
+                    watch.done(number + 1);
                 }
             }
             Self::DeleteRandom => {
                 for number in 0..operations {
-                    db.delete(&context.random_key(), WriteOptions::default())?;
-                    done(number + 1);
+                    let chosen = context.random_number();
+                    context.delete(chosen)?;
+                    watch.done(number + 1);
                 }
             }
             Self::ReadRandom => {
                 for number in 0..operations {
-                    found += u64::from(db.get(&context.random_key())?.is_some());
-                    done(number + 1);
+                    let chosen = context.random_number();
+                    found += context.get(chosen)?;
+                    watch.done(number + 1);
                 }
             }
             Self::ReadMissing => {
+                let mut missing = [b'.'; KEY_BYTES + 1];
                 for number in 0..operations {
-                    let mut missing = context.random_key().to_vec();
-                    missing.push(b'.');
-                    found += u64::from(db.get(&missing)?.is_some());
-                    done(number + 1);
+                    missing[..KEY_BYTES].copy_from_slice(&key(context.random_number()));
+                    found += u64::from(context.engine.get(&missing, &mut context.buffer)?);
+                    watch.done(number + 1);
                 }
             }
-            Self::ReadSeq | Self::ReadReverse => {
-                let mut iterator = db.iter();
-                let is_forward = self == Self::ReadSeq;
-                if is_forward {
-                    iterator.seek_to_first()?;
-                } else {
-                    iterator.seek_to_last()?;
-                }
-                for number in 0..operations {
-                    if iterator.key().is_none() {
-                        if is_forward { iterator.seek_to_first()? } else { iterator.seek_to_last()? }
-                    }
-                    found += u64::from(iterator.key().is_some());
-                    if iterator.key().is_some() {
-                        if is_forward { iterator.next()? } else { iterator.prev()? }
-                    }
-                    done(number + 1);
-                }
-            }
+            Self::ReadSeq | Self::ReadReverse => found = read_all(self, context, operations, watch)?,
             Self::SeekRandom => {
                 for number in 0..operations {
-                    let mut iterator = db.iter();
-                    let key = context.random_key();
-                    iterator.seek(&key)?;
-                    found += u64::from(iterator.key() == Some(&key));
-                    done(number + 1);
+                    let mut cursor = context.engine.cursor();
+                    let key = key(context.random_number());
+                    cursor.seek(&key)?;
+                    found += u64::from(cursor.key() == Some(&key));
+                    watch.done(number + 1);
                 }
             }
-            Self::ReadWhileWriting => {
-                let is_over = std::sync::atomic::AtomicBool::new(false);
-                found = std::thread::scope(|scope| {
-                    let writer = scope.spawn(|| {
-                        let mut context = Context::new(db, context.keys, context.value_bytes, 1_000_003)?;
-                        while !is_over.load(std::sync::atomic::Ordering::Relaxed) {
-                            let key = context.random_key();
-                            context.put(&key, false)?;
-                        }
-                        Ok::<_, Error>(())
-                    });
-                    let mut found = 0;
-                    let mut keys = Keys::uniform(context.keys).expect("there are keys").stream(977);
-                    let read = (0..operations).try_for_each(|number| {
-                        found += u64::from(db.get(&key(keys.next().expect("it is endless")))?.is_some());
-                        done(number + 1);
-                        Ok::<_, Error>(())
-                    });
-                    is_over.store(true, std::sync::atomic::Ordering::Relaxed);
-                    writer.join().expect("the writer does not panic")?;
-                    read.map(|()| found)
-                })?;
-            }
-            Self::Ycsb(which) => found = ycsb(which, context, operations, done)?,
+            Self::ReadWhileWriting => found = read_while_writing(context, operations, watch)?,
+            Self::Ycsb(which) => found = ycsb(which, context, operations, watch)?,
         }
         Ok(found)
     }
 }
 
+/// Reads keys and values in order, and begins again at the end.
+fn read_all<E: Engine>(
+    which: Workload,
+    context: &Context<'_, E>,
+    operations: u64,
+    watch: &mut Stopwatch,
+) -> Result<u64, Error> {
+    let mut cursor = context.engine.cursor();
+    let is_forward = which == Workload::ReadSeq;
+    if is_forward {
+        cursor.seek_to_first()?;
+    } else {
+        cursor.seek_to_last()?;
+    }
+    let mut found = 0;
+    for number in 0..operations {
+        if cursor.key().is_none() {
+            if is_forward { cursor.seek_to_first()? } else { cursor.seek_to_last()? }
+        }
+        if let Some(key) = cursor.key() {
+            black_box(key.len() + cursor.value().len());
+            found += 1;
+            if is_forward { cursor.next()? } else { cursor.prev()? }
+        }
+        watch.done(number + 1);
+    }
+    Ok(found)
+}
+
+/// Gets keys at random; another thread puts them, as fast as it can.
+fn read_while_writing<E: Engine>(
+    context: &mut Context<'_, E>,
+    operations: u64,
+    watch: &mut Stopwatch,
+) -> Result<u64, Error> {
+    let is_over = AtomicBool::new(false);
+    let (engine, keys, value_bytes) = (context.engine, context.keys, context.value_bytes);
+    let mut writing = Context::new(engine, keys, value_bytes, WRITERS_SEED, LiveKeys::default())?;
+    std::thread::scope(|scope| {
+        let writer = scope.spawn(|| {
+            while !is_over.load(Ordering::Relaxed) {
+                let chosen = writing.random_number();
+                writing.put(chosen, false)?;
+            }
+            Ok::<_, Error>((writing.live, writing.user_bytes))
+        });
+        let read = (0..operations).try_fold(0, |found, number| {
+            let chosen = context.random_number();
+            let one = context.get(chosen)?;
+            watch.done(number + 1);
+            Ok(found + one)
+        });
+        is_over.store(true, Ordering::Relaxed);
+        let (live, user_bytes) = writer.join().expect("the writer does not panic")?;
+        context.live.insert_all(&live);
+        context.user_bytes += user_bytes;
+        read
+    })
+}
+
 /// The mixes of YCSB's core workloads (Cooper et al., "Benchmarking Cloud Serving Systems with YCSB", SoCC 2010).
-fn ycsb(which: char, context: &mut Context<'_>, operations: u64, done: &mut dyn FnMut(u64)) -> Result<u64, Error> {
-    let db = context.db;
+fn ycsb<E: Engine>(
+    which: char,
+    context: &mut Context<'_, E>,
+    operations: u64,
+    watch: &mut Stopwatch,
+) -> Result<u64, Error> {
     let zipfian = Keys::zipfian(context.keys, Keys::YCSB_THETA).map_err(|error| Error::Cannot(error.to_string()))?;
     let mut hot = zipfian.clone().scrambled().stream(99);
     let mut recent = zipfian.stream(98);
@@ -305,31 +392,29 @@ fn ycsb(which: char, context: &mut Context<'_>, operations: u64, done: &mut dyn 
             'd' => newest - 1 - recent.next().expect("it is endless").min(newest - 1),
             _ => hot.next().expect("it is endless"),
         };
-        let key_of = key(chosen);
         match (which, is_read) {
             ('e', true) => {
-                let mut iterator = db.iter();
-                iterator.seek(&key_of)?;
+                let mut cursor = context.engine.cursor();
+                cursor.seek(&key(chosen))?;
                 for _ in 0..=context.bits.next_u64() % SCAN {
-                    if iterator.key().is_none() {
-                        break;
-                    }
+                    let Some(key) = cursor.key() else { break };
+                    black_box(key.len() + cursor.value().len());
                     found += 1;
-                    iterator.next()?;
+                    cursor.next()?;
                 }
             }
-            (_, true) => found += u64::from(db.get(&key_of)?.is_some()),
+            (_, true) => found += context.get(chosen)?,
             ('d' | 'e', false) => {
-                context.put(&key(newest), false)?;
+                context.put(newest, false)?;
                 newest += 1;
             }
             ('f', false) => {
-                found += u64::from(db.get(&key_of)?.is_some());
-                context.put(&key_of, false)?;
+                found += context.get(chosen)?;
+                context.put(chosen, false)?;
             }
-            _ => context.put(&key_of, false)?,
+            _ => context.put(chosen, false)?,
         }
-        done(number + 1);
+        watch.done(number + 1);
     }
     Ok(found)
 }

@@ -1,9 +1,9 @@
 //! Cursors over the parts of a view: a memtable, a table, a level.
 
+use std::ops::Range;
 use std::sync::Arc;
 
-use super::tables::OpenTable;
-use super::view::Mem;
+use super::view::{Mem, Version};
 use crate::engine::cursor::Cursor;
 use crate::engine::key::{InternalKey, InternalKeyBuf, Seq, Stamp};
 use crate::engine::leaves::Run;
@@ -29,12 +29,16 @@ pub(super) struct MemtableCursor {
     at: usize,
 }
 
-/// A place in tables that follow one another.
+/// A place in tables of a level that follow one another.
 ///
-/// **Invariants**: `cursor` is in the table `at`; where it is at no entry, there is none in that direction.
+/// **Invariants**: `cursor` is in the table `at`, which is in `range`; where it is at no entry, there is none in that direction.
 #[derive(Debug)]
 pub(super) struct LevelCursor {
-    tables: Vec<(Arc<TableMeta>, Arc<OpenTable>)>,
+    version: Arc<Version>,
+    level: usize,
+    range: Range<usize>,
+    /// Whether all of it is read, once.
+    is_scan: bool,
     at: usize,
     cursor: Option<TableCursor>,
 }
@@ -46,17 +50,29 @@ impl MemtableCursor {
 }
 
 impl LevelCursor {
-    /// Over tables that do not overlap, in order.
-    pub(super) fn new(tables: Vec<(Arc<TableMeta>, Arc<OpenTable>)>) -> Self {
-        Self { tables, at: 0, cursor: None }
+    /// Over tables of a level that do not overlap: in level 0 it is one.
+    pub(super) fn new(version: &Arc<Version>, level: usize, range: Range<usize>) -> Self {
+        Self { version: Arc::clone(version), level, at: range.start, range, is_scan: false, cursor: None }
+    }
+
+    /// The same for who reads all of it, once.
+    pub(super) fn scan(version: &Arc<Version>, level: usize, range: Range<usize>) -> Self {
+        Self { is_scan: true, ..Self::new(version, level, range) }
     }
 
     fn open(&mut self, at: usize) -> Result<Option<&mut TableCursor>, Error> {
         (self.at, self.cursor) = (at, None);
-        if let Some((_, table)) = self.tables.get(at) {
-            self.cursor = Some(table.load()?.cursor());
+        if self.range.contains(&at) {
+            let table = self.version.tables[self.level][at].load()?;
+            self.cursor = Some(if self.is_scan { table.scan() } else { table.cursor() });
         }
         Ok(self.cursor.as_mut())
+    }
+
+    /// How many tables before `range.end` have `before`, which all do that come before one that does.
+    fn place(&self, before: impl Fn(&TableMeta) -> bool) -> usize {
+        let tables = &self.version.levels.level(self.level)[self.range.clone()];
+        self.range.start + tables.partition_point(|meta| before(meta))
     }
 
     fn is_between(&self) -> bool {
@@ -74,9 +90,10 @@ impl LevelCursor {
 
     fn backward(&mut self) -> Result<(), Error> {
         while self.is_between() {
-            match self.at.checked_sub(1) {
-                Some(at) => self.open(at)?.expect("there are tables before").seek_to_last()?,
-                None => self.cursor = None,
+            if self.at == self.range.start {
+                self.cursor = None;
+            } else {
+                self.open(self.at - 1)?.expect("there are tables before").seek_to_last()?;
             }
         }
         Ok(())
@@ -144,21 +161,21 @@ impl Cursor for LevelCursor {
     type Error = Error;
 
     fn seek_to_first(&mut self) -> Result<(), Error> {
-        if let Some(cursor) = self.open(0)? {
+        if let Some(cursor) = self.open(self.range.start)? {
             cursor.seek_to_first()?;
         }
         self.forward()
     }
 
     fn seek_to_last(&mut self) -> Result<(), Error> {
-        if let Some(at) = self.tables.len().checked_sub(1) {
-            self.open(at)?.expect("it is there").seek_to_last()?;
+        if let Some(cursor) = self.open(self.range.end.wrapping_sub(1))? {
+            cursor.seek_to_last()?;
         }
         self.backward()
     }
 
     fn seek(&mut self, key: &InternalKey) -> Result<(), Error> {
-        let at = self.tables.partition_point(|(meta, _)| meta.largest.as_key() < key);
+        let at = self.place(|meta| meta.largest.as_key() < key);
         if let Some(cursor) = self.open(at)? {
             cursor.seek(key)?;
         }
@@ -166,10 +183,10 @@ impl Cursor for LevelCursor {
     }
 
     fn seek_for_prev(&mut self, key: &InternalKey) -> Result<(), Error> {
-        let after = self.tables.partition_point(|(meta, _)| meta.smallest.as_key() <= key);
-        match after.checked_sub(1) {
-            Some(at) => self.open(at)?.expect("it is there").seek_for_prev(key)?,
-            None => self.cursor = None,
+        let after = self.place(|meta| meta.smallest.as_key() <= key);
+        self.cursor = None;
+        if after > self.range.start {
+            self.open(after - 1)?.expect("it is there").seek_for_prev(key)?;
         }
         self.backward()
     }

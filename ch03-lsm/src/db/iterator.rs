@@ -38,24 +38,24 @@ pub struct DbIterator {
 
 impl DbIterator {
     pub(super) fn new(view: Arc<View>, seq: Seq, lower: Option<&[u8]>, upper: Option<&[u8]>) -> Self {
-        let is_within = |meta: &TableMeta| {
-            lower.is_none_or(|lower| lower <= meta.largest.as_key().user())
-                && upper.is_none_or(|upper| meta.smallest.as_key().user() < upper)
-        };
         let mut sources = Vec::new();
         for mem in std::iter::once(&view.memtable).chain(&view.immutables) {
             sources.push(Source::Memtable(MemtableCursor::new(Arc::clone(mem))));
         }
         let version = &view.version;
-        let of_level =
-            |level: usize| version.levels.level(level).iter().cloned().zip(version.tables[level].iter().cloned());
-        for table in of_level(0).filter(|(meta, _)| is_within(meta)) {
-            sources.push(Source::Level(LevelCursor::new(vec![table])));
+        let is_before = |meta: &TableMeta| lower.is_some_and(|lower| meta.largest.as_key().user() < lower);
+        let is_after = |meta: &TableMeta| upper.is_some_and(|upper| upper <= meta.smallest.as_key().user());
+        for (at, meta) in version.levels.level(0).iter().enumerate() {
+            if !is_before(meta) && !is_after(meta) {
+                sources.push(Source::Level(LevelCursor::new(version, 0, at..at + 1)));
+            }
         }
         for level in 1..LEVELS {
-            let tables: Vec<_> = of_level(level).filter(|(meta, _)| is_within(meta)).collect();
-            if !tables.is_empty() {
-                sources.push(Source::Level(LevelCursor::new(tables)));
+            let tables = version.levels.level(level);
+            let from = tables.partition_point(|meta| is_before(meta));
+            let to = tables.partition_point(|meta| !is_after(meta));
+            if from < to {
+                sources.push(Source::Level(LevelCursor::new(version, level, from..to)));
             }
         }
         Self {

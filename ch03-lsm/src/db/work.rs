@@ -226,7 +226,7 @@ impl Inner {
 
     fn merge_tables(
         &self,
-        version: &Version,
+        version: &Arc<Version>,
         merge: &Merge,
         filtering: Option<Filtering<'_>>,
         made: &mut Made,
@@ -393,20 +393,14 @@ fn with_version(view: &View, version: Arc<Version>) -> View {
     View { memtable: Arc::clone(&view.memtable), immutables: view.immutables.clone(), version }
 }
 
-/// A cursor for each table of level 0 and for each other level that is merged.
-fn inputs(version: &Version, merge: &Merge) -> Vec<Source> {
+/// A cursor for each table of level 0, and for each row of tables that follow one another in the other levels.
+fn inputs(version: &Arc<Version>, merge: &Merge) -> Vec<Source> {
     let mut sources = Vec::new();
     for (level, metas) in version.levels.iter().enumerate() {
-        let is_input = |id| merge.inputs.contains(&(level, id));
-        let tables = metas.iter().cloned().zip(version.tables[level].iter().cloned());
-        let tables = tables.filter(|(meta, _)| is_input(meta.id));
-        if level == 0 {
-            sources.extend(tables.map(|table| Source::Level(LevelCursor::new(vec![table]))));
-        } else {
-            let tables: Vec<_> = tables.collect();
-            if !tables.is_empty() {
-                sources.push(Source::Level(LevelCursor::new(tables)));
-            }
+        let is_input = |at: &usize| merge.inputs.contains(&(level, metas[*at].id));
+        let inputs: Vec<usize> = (0..metas.len()).filter(is_input).collect();
+        for row in inputs.chunk_by(|one, next| level > 0 && one + 1 == *next) {
+            sources.push(Source::Level(LevelCursor::scan(version, level, row[0]..row[0] + row.len())));
         }
     }
     sources

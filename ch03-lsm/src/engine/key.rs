@@ -118,25 +118,10 @@ impl InternalKey {
         Stamp::from_bytes(*stamp)
     }
 
-    /// The beginning of the user's key as a number, in the same order: keys are mostly told apart by it, without a loop.
-    pub fn prefix(&self) -> u128 {
-        prefix(self.user())
-    }
-
     /// Both, as they are stored.
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
     }
-}
-
-/// The first sixteen bytes of a key as a number; what a shorter one lacks counts as zeros.
-pub fn prefix(user: &[u8]) -> u128 {
-    let mut bytes = [0; PREFIX_BYTES];
-    match user.first_chunk() {
-        Some(first) => bytes = *first,
-        None => bytes[..user.len()].copy_from_slice(user),
-    }
-    u128::from_be_bytes(bytes)
 }
 
 impl Ord for InternalKey {

@@ -26,10 +26,12 @@
     reason = "readers and a writer share a memtable, and a leaf's lock is held for a search"
 )]
 
-use std::ops::Bound;
+use std::ops::{Bound, Range};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use crossbeam_skiplist::SkipMap;
+
+use common::codec::varint;
 
 use super::key::{InternalKey, InternalKeyBuf, Seq};
 
@@ -37,7 +39,14 @@ use super::key::{InternalKey, InternalKeyBuf, Seq};
 const LEAF_ENTRIES: usize = 64;
 
 /// How many bytes of keys and values it has at most, unless it is one entry: a split copies half of them.
-const LEAF_BYTES: usize = 16 << 10;
+const LEAF_BYTES: usize = 8 << 10;
+
+/// By how much a leaf's bytes grow when they are full, and by how many its entries: what is kept free counts as used, and to
+/// grow by little is to copy often. Allocators have sizes like these.
+const GROWTH_BYTES: usize = 1 << 10;
+
+/// See [`GROWTH_BYTES`].
+const GROWTH_ENTRIES: usize = 16;
 
 /// How many entries a run has at most.
 const RUN_ENTRIES: usize = 16;
@@ -61,50 +70,58 @@ struct Leaf {
 
 /// The entries of a leaf.
 ///
-/// **Invariants**: `prefixes` and `slots` are as many, in the order of the keys; all keys are below that of `next`.
+/// **Invariants**: `numbers` and `slots` are as many, in the order of the keys; all keys are below that of `next`, and begin
+/// with the `shared` bytes that it shares with the leaf's first key.
 #[derive(Debug, Default)]
 struct Sorted {
-    /// The beginning of each key, as a number: most comparisons end with it.
-    prefixes: Vec<u128>,
-    slots: Vec<Slot>,
+    shared: usize,
+    /// What comes after that in each user's key, as a number: most comparisons end with it.
+    numbers: Vec<u64>,
+    /// Where each entry begins in `bytes`.
+    slots: Vec<u32>,
     bytes: Vec<u8>,
     next: Option<(InternalKeyBuf, Arc<Leaf>)>,
-}
-
-/// Where an entry's key and its value are: one after the other.
-#[derive(Debug, Clone, Copy)]
-struct Slot {
-    at: u32,
-    key_len: u32,
-    value_len: u32,
 }
 
 /// Neighbours, copied, in order.
 #[derive(Debug, Clone, Default)]
 pub struct Run {
-    slots: Vec<Slot>,
+    slots: Vec<u32>,
     bytes: Vec<u8>,
 }
 
-impl Slot {
-    fn key(self, bytes: &[u8]) -> &InternalKey {
-        let at = self.at as usize;
-        InternalKey::new(&bytes[at..at + self.key_len as usize]).expect("it was a key when it came")
-    }
-
-    fn value(self, bytes: &[u8]) -> &[u8] {
-        let at = (self.at + self.key_len) as usize;
-        &bytes[at..at + self.value_len as usize]
-    }
+/// Where the key and the value of the entry at `slot` are: both lengths come first, as varints, then the key, then the value.
+fn places(bytes: &[u8], slot: u32) -> (Range<usize>, Range<usize>) {
+    let at = slot as usize;
+    let (key_len, value_len, taken) = match bytes[at..] {
+        [key, value, ..] if (key | value) < 0x80 => (usize::from(key), usize::from(value), 2),
+        _ => {
+            let length = |at: usize| varint::decode(&bytes[at..]).expect("it was encoded when it came");
+            let (key_len, first) = length(at);
+            let (value_len, second) = length(at + first);
+            (key_len as usize, value_len as usize, first + second)
+        }
+    };
+    let value_at = at + taken + key_len;
+    (at + taken..value_at, value_at..value_at + value_len)
 }
 
-/// Appends an entry's bytes.
-fn append(key: &InternalKey, value: &[u8], slots: &mut Vec<Slot>, bytes: &mut Vec<u8>, place: usize) {
-    let len = |bytes: &[u8]| u32::try_from(bytes.len()).expect("keys, values and leaves are shorter than 4 GiB");
-    let slot = Slot { at: len(bytes), key_len: len(key.as_bytes()), value_len: len(value) };
+/// The entry at `slot`.
+fn entry(bytes: &[u8], slot: u32) -> (&InternalKey, &[u8]) {
+    let (key, value) = places(bytes, slot);
+    (InternalKey::new(&bytes[key]).expect("it was a key when it came"), &bytes[value])
+}
+
+/// Appends an entry. Returns where it begins.
+fn append(key: &InternalKey, value: &[u8], bytes: &mut Vec<u8>) -> u32 {
+    let slot = u32::try_from(bytes.len()).expect("a leaf of more than one entry is small");
+    let lengths = [key.as_bytes().len(), value.len()];
+    reserve(bytes, lengths.iter().map(|len| len + varint::encoded_len(*len as u64)).sum());
+    varint::encode(key.as_bytes().len() as u64, bytes);
+    varint::encode(value.len() as u64, bytes);
     bytes.extend_from_slice(key.as_bytes());
     bytes.extend_from_slice(value);
-    slots.insert(place, slot);
+    slot
 }
 
 impl Run {
@@ -124,7 +141,7 @@ impl Run {
     ///
     /// When there is none.
     pub fn key(&self, index: usize) -> &InternalKey {
-        self.slots[index].key(&self.bytes)
+        entry(&self.bytes, self.slots[index]).0
     }
 
     /// The value of an entry.
@@ -133,13 +150,13 @@ impl Run {
     ///
     /// When there is none.
     pub fn value(&self, index: usize) -> &[u8] {
-        self.slots[index].value(&self.bytes)
+        entry(&self.bytes, self.slots[index]).1
     }
 
-    fn copy(&mut self, from: &Sorted, range: std::ops::Range<usize>) {
+    fn copy(&mut self, from: &Sorted, range: Range<usize>) {
         for slot in &from.slots[range] {
-            let place = self.slots.len();
-            append(slot.key(&from.bytes), slot.value(&from.bytes), &mut self.slots, &mut self.bytes, place);
+            let (key, value) = entry(&from.bytes, *slot);
+            self.slots.push(append(key, value, &mut self.bytes));
         }
     }
 
@@ -150,15 +167,19 @@ impl Run {
 }
 
 impl Sorted {
-    /// How many entries are below `key`, itself among them or not.
+    /// How many entries are below `key`, itself among them or not. It is none beyond the leaf's ends.
     fn below(&self, key: &InternalKey, and_itself: bool) -> usize {
-        let prefix = key.prefix();
-        let low = self.prefixes.partition_point(|other| *other < prefix);
-        let high = low + self.prefixes[low..].partition_point(|other| *other == prefix);
-        let is_below = |slot: &Slot| {
-            let other = slot.key(&self.bytes);
+        let is_below = |slot: &u32| {
+            let (other, _) = entry(&self.bytes, *slot);
             other < key || and_itself && other == key
         };
+        // What comes in order comes behind all others.
+        if self.slots.last().is_none_or(is_below) {
+            return self.slots.len();
+        }
+        let number = number(key, self.shared);
+        let low = self.numbers.partition_point(|other| *other < number);
+        let high = low + self.numbers[low..].partition_point(|other| *other == number);
         low + self.slots[low..high].partition_point(is_below)
     }
 
@@ -166,37 +187,65 @@ impl Sorted {
         self.slots.len() >= LEAF_ENTRIES || !self.slots.is_empty() && self.bytes.len() + more_bytes > LEAF_BYTES
     }
 
-    fn insert(&mut self, key: &InternalKey, value: &[u8]) {
-        let place = self.below(key, false);
-        self.prefixes.insert(place, key.prefix());
-        append(key, value, &mut self.slots, &mut self.bytes, place);
+    fn insert(&mut self, place: usize, key: &InternalKey, value: &[u8]) {
+        let slot = append(key, value, &mut self.bytes);
+        if self.slots.len() == self.slots.capacity() {
+            self.slots.reserve_exact(GROWTH_ENTRIES);
+            self.numbers.reserve_exact(GROWTH_ENTRIES);
+        }
+        self.slots.insert(place, slot);
+        self.numbers.insert(place, number(key, self.shared));
     }
 
-    /// Gives the entries from `place` on to a new leaf, which follows.
-    fn split(&mut self, place: usize, first: InternalKeyBuf) -> Arc<Leaf> {
-        let mut upper = self.copied(place..self.slots.len());
-        if place < self.slots.len() {
-            let next = self.next.take();
-            *self = Self { next, ..self.copied(0..place) };
+    /// Gives the entries from `place` on to a new leaf, which follows and begins with `upper`. This one begins with `first`.
+    fn split(&mut self, first: &InternalKey, place: usize, upper: InternalKeyBuf) -> Arc<Leaf> {
+        let next = self.next.take();
+        let end = next.as_ref().map(|(end, _)| end.as_key());
+        let mut above = self.copied(place..self.slots.len(), shared(upper.as_key(), end));
+        above.next = next;
+        *self = self.copied(0..place, shared(first, Some(upper.as_key())));
+        let leaf = Arc::new(Leaf { first: upper.clone(), sorted: RwLock::new(above) });
+        self.next = Some((upper, Arc::clone(&leaf)));
+        leaf
+    }
+
+    /// Some of the entries, in a leaf whose keys share so many bytes.
+    fn copied(&self, range: Range<usize>, shared: usize) -> Self {
+        let mut copy = Self { shared, ..Self::default() };
+        let len = |slot: &u32| places(&self.bytes, *slot).1.end - *slot as usize;
+        reserve(&mut copy.bytes, self.slots[range.clone()].iter().map(len).sum());
+        copy.numbers.reserve_exact(range.len());
+        copy.slots.reserve_exact(range.len());
+        for slot in &self.slots[range] {
+            let (key, value) = entry(&self.bytes, *slot);
+            copy.numbers.push(number(key, shared));
+            copy.slots.push(append(key, value, &mut copy.bytes));
         }
-        upper.next = self.next.take();
-        let upper = Arc::new(Leaf { first: first.clone(), sorted: RwLock::new(upper) });
-        self.next = Some((first, Arc::clone(&upper)));
-        upper
+        copy
     }
 }
 
-impl Sorted {
-    /// Some of the entries, with room for as many as there are now, which is what a leaf comes to hold.
-    fn copied(&self, range: std::ops::Range<usize>) -> Self {
-        let mut bytes = Vec::with_capacity(self.bytes.len());
-        let mut slots = Vec::with_capacity(LEAF_ENTRIES);
-        let mut prefixes = Vec::with_capacity(LEAF_ENTRIES);
-        prefixes.extend_from_slice(&self.prefixes[range.clone()]);
-        for (place, slot) in self.slots[range].iter().enumerate() {
-            append(slot.key(&self.bytes), slot.value(&self.bytes), &mut slots, &mut bytes, place);
-        }
-        Self { prefixes, slots, bytes, next: None }
+/// How many bytes begin every user's key from `first` up to `end`; none where there is no end.
+fn shared(first: &InternalKey, end: Option<&InternalKey>) -> usize {
+    end.map_or(0, |end| first.user().iter().zip(end.user()).take_while(|(one, other)| one == other).count())
+}
+
+/// The eight bytes of a user's key from `from` on as a number; what is missing counts as zeros.
+fn number(key: &InternalKey, from: usize) -> u64 {
+    let rest = key.user().get(from..).unwrap_or_default();
+    let mut bytes = [0; 8];
+    match rest.first_chunk() {
+        Some(first) => bytes = *first,
+        None => bytes[..rest.len()].copy_from_slice(rest),
+    }
+    u64::from_be_bytes(bytes)
+}
+
+/// Makes room for `more` bytes, and not much more: to double would leave a quarter of a memtable free.
+fn reserve(bytes: &mut Vec<u8>, more: usize) {
+    let needed = bytes.len() + more;
+    if needed > bytes.capacity() {
+        bytes.reserve_exact(needed.next_multiple_of(GROWTH_BYTES) - bytes.len());
     }
 }
 
@@ -236,35 +285,33 @@ impl Leaves {
         let mut leaf = self.leaf_of(key);
         loop {
             let mut sorted = leaf.write();
-            if let Some((end, right)) = &sorted.next
-                && end.as_key() <= key
-            {
-                let right = Arc::clone(right);
+            if let Some(right) = right_of(&sorted, |end| end <= key) {
                 drop(sorted);
                 leaf = right;
-            } else if sorted.is_full(key.as_bytes().len() + value.len()) {
-                // What comes in order leaves full leaves behind.
-                let is_above_all = sorted.below(key, false) == sorted.slots.len();
-                let middle = sorted.slots.len() / 2;
-                let (place, first) = if is_above_all {
-                    (sorted.slots.len(), InternalKeyBuf::from(key))
-                } else {
-                    (middle, sorted.slots[middle].key(&sorted.bytes).into())
-                };
-                let upper = sorted.split(place, first.clone());
-                drop(sorted);
-                self.index.insert(first, upper);
-            } else {
-                return sorted.insert(key, value);
+                continue;
             }
+            let place = sorted.below(key, false);
+            if !sorted.is_full(key.as_bytes().len() + value.len()) {
+                return sorted.insert(place, key, value);
+            }
+            // What comes in order leaves full leaves behind.
+            let (place, upper) = if place == sorted.slots.len() {
+                (place, InternalKeyBuf::from(key))
+            } else {
+                let middle = sorted.slots.len() / 2;
+                (middle, entry(&sorted.bytes, sorted.slots[middle]).0.into())
+            };
+            let above = sorted.split(leaf.first.as_key(), place, upper.clone());
+            drop(sorted);
+            self.index.insert(upper, above);
         }
     }
 
     /// The first entry at or after a key, given to `read`, which must not insert: it has the leaf's lock.
     pub fn lower_bound<T>(&self, bound: Bound<&InternalKey>, read: impl FnOnce(&InternalKey, &[u8]) -> T) -> Option<T> {
         self.upwards(bound, |sorted, place| {
-            let slot = sorted.slots[place];
-            read(slot.key(&sorted.bytes), slot.value(&sorted.bytes))
+            let (key, value) = entry(&sorted.bytes, sorted.slots[place]);
+            read(key, value)
         })
     }
 
@@ -288,13 +335,12 @@ impl Leaves {
             let mut leaf = Arc::clone(leaf.value());
             loop {
                 let sorted = leaf.read();
-                let right = sorted.next.as_ref().filter(|(end, _)| match bound {
-                    Bound::Included(key) => end.as_key() <= key,
-                    Bound::Excluded(key) => end.as_key() < key,
+                let right = right_of(&sorted, |end| match bound {
+                    Bound::Included(key) => end <= key,
+                    Bound::Excluded(key) => end < key,
                     Bound::Unbounded => true,
                 });
-                if let Some((_, right)) = right {
-                    let right = Arc::clone(right);
+                if let Some(right) = right {
                     drop(sorted);
                     leaf = right;
                     continue;
@@ -326,7 +372,10 @@ impl Leaves {
         let mut next = self.index.front().map(|first| Arc::clone(first.value()));
         while let Some(leaf) = next {
             let sorted = leaf.read();
-            sorted.slots.iter().try_for_each(|slot| visit(slot.key(&sorted.bytes), slot.value(&sorted.bytes)))?;
+            for slot in &sorted.slots {
+                let (key, value) = entry(&sorted.bytes, *slot);
+                visit(key, value)?;
+            }
             next = sorted.next.as_ref().map(|(_, next)| Arc::clone(next));
         }
         Ok(())
@@ -346,18 +395,31 @@ impl Leaves {
         };
         loop {
             let sorted = leaf.read();
-            let place = match bound {
-                Bound::Included(key) => sorted.below(key, false),
-                Bound::Excluded(key) => sorted.below(key, true),
-                Bound::Unbounded => 0,
-            };
-            if place < sorted.slots.len() {
-                return Some(read(&sorted, place));
+            let mut right = right_of(&sorted, |end| match bound {
+                Bound::Included(key) | Bound::Excluded(key) => end <= key,
+                Bound::Unbounded => false,
+            });
+            if right.is_none() {
+                // In a leaf that is wholly above, all of it is meant.
+                let is_above = |key: &InternalKey| key < leaf.first.as_key();
+                let place = match bound {
+                    Bound::Included(key) | Bound::Excluded(key) if is_above(key) => 0,
+                    Bound::Included(key) => sorted.below(key, false),
+                    Bound::Excluded(key) => sorted.below(key, true),
+                    Bound::Unbounded => 0,
+                };
+                if place < sorted.slots.len() {
+                    return Some(read(&sorted, place));
+                }
+                right = right_of(&sorted, |_| true);
             }
-            let (_, right) = sorted.next.as_ref()?;
-            let right = Arc::clone(right);
             drop(sorted);
-            leaf = right;
+            leaf = right?;
         }
     }
+}
+
+/// The leaf that follows, if its first key, where this one ends, is as `is_passed` says.
+fn right_of(sorted: &Sorted, is_passed: impl FnOnce(&InternalKey) -> bool) -> Option<Arc<Leaf>> {
+    sorted.next.as_ref().filter(|(end, _)| is_passed(end.as_key())).map(|(_, right)| Arc::clone(right))
 }

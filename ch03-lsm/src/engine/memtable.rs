@@ -19,9 +19,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use super::key::{InternalKey, InternalKeyBuf, Kind, Seq, Stamp};
 use super::leaves::{Leaves, Run};
 
-/// What an entry takes beside its key's and value's bytes: its stamp, its slot in a leaf, and its part of what a leaf keeps
-/// free.
-const ENTRY_BYTES: usize = 112;
+/// What an entry takes beside its key's and value's bytes: its stamp, its lengths, its place in a leaf, and its part of what
+/// leaves keep free. Measured with keys of 16 bytes and values of none to 1,000.
+const ENTRY_BYTES: usize = 56;
 
 /// Sorted writes in memory.
 ///

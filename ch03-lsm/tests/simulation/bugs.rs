@@ -59,7 +59,7 @@ pub(crate) enum Bug {
 const LOST: &[&str] = &["it does not open", "it cannot be read", "was durable", "it was never like this"];
 
 /// What they say of an answer that is not the map's.
-const WRONG: &[&str] = &["left == right"];
+const WRONG: &[&str] = &["left == right", "it was never like this"];
 
 /// What they say when the tree itself refuses, and no fault was the reason.
 const REFUSED: &[&str] = &["an error without a fault", "it does not open", "it cannot be read"];
