@@ -3,6 +3,7 @@
 use std::fmt;
 use std::hint::black_box;
 use std::str::FromStr;
+use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use common::load::{KeyStream, Keys};
@@ -347,14 +348,21 @@ fn read_while_writing<E: Engine>(
     let is_over = AtomicBool::new(false);
     let (engine, keys, value_bytes) = (context.engine, context.keys, context.value_bytes);
     let mut writing = Context::new(engine, keys, value_bytes, WRITERS_SEED, LiveKeys::default())?;
+    // However few reads there are, something is written beside them.
+    let begin = Barrier::new(2);
     std::thread::scope(|scope| {
         let writer = scope.spawn(|| {
+            let chosen = writing.random_number();
+            let first = writing.put(chosen, false);
+            begin.wait();
+            first?;
             while !is_over.load(Ordering::Relaxed) {
                 let chosen = writing.random_number();
                 writing.put(chosen, false)?;
             }
             Ok::<_, Error>((writing.live, writing.user_bytes))
         });
+        begin.wait();
         let read = (0..operations).try_fold(0, |found, number| {
             let chosen = context.random_number();
             let one = context.get(chosen)?;

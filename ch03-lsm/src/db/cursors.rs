@@ -8,6 +8,7 @@ use crate::engine::cursor::Cursor;
 use crate::engine::key::{InternalKey, InternalKeyBuf, Seq, Stamp};
 use crate::engine::leaves::Run;
 use crate::engine::levels::TableMeta;
+use crate::engine::range_tombstones::successor;
 use crate::error::Error;
 use crate::storage::table::TableCursor;
 
@@ -31,7 +32,12 @@ pub(super) struct MemtableCursor {
 
 /// A place in tables of a level that follow one another.
 ///
+/// A seek need not read a block to know what a table has not got. If its filter denies the key, its next entry is above that: the
+/// cursor then is at a key that nobody has, below that entry and above the one that was sought, and reads the block when
+/// the merge comes to it. Mostly it does not: another source has the very key, and nobody asks for the next.
+///
 /// **Invariants**: `cursor` is in the table `at`, which is in `range`; where it is at no entry, there is none in that direction.
+/// While there is a key `before`, there is no `cursor`, and all that comes next is not below it.
 #[derive(Debug)]
 pub(super) struct LevelCursor {
     version: Arc<Version>,
@@ -41,6 +47,33 @@ pub(super) struct LevelCursor {
     is_scan: bool,
     at: usize,
     cursor: Option<TableCursor>,
+    before: Option<InternalKeyBuf>,
+}
+
+impl Source {
+    /// To the first entry of user's keys that are not below `key`'s, or to before it; `hash` is that of the key's filter.
+    pub(super) fn seek_near(&mut self, key: &InternalKey, hash: u64) -> Result<(), Error> {
+        match self {
+            Self::Memtable(cursor) => cursor.seek(key),
+            Self::Level(cursor) => cursor.seek_near(key, hash),
+        }
+    }
+
+    /// Whether it is at no entry, but before one.
+    pub(super) fn is_before(&self) -> bool {
+        matches!(self, Self::Level(LevelCursor { before: Some(_), .. }))
+    }
+
+    /// To the entry that it is before.
+    pub(super) fn arrive(&mut self) -> Result<(), Error> {
+        match self {
+            Self::Level(LevelCursor { before: before @ Some(_), .. }) => {
+                let before = before.take().expect("it is there");
+                self.seek(before.as_key())
+            }
+            _ => Ok(()),
+        }
+    }
 }
 
 impl MemtableCursor {
@@ -52,7 +85,7 @@ impl MemtableCursor {
 impl LevelCursor {
     /// Over tables of a level that do not overlap: in level 0 it is one.
     pub(super) fn new(version: &Arc<Version>, level: usize, range: Range<usize>) -> Self {
-        Self { version: Arc::clone(version), level, at: range.start, range, is_scan: false, cursor: None }
+        Self { version: Arc::clone(version), level, at: range.start, range, is_scan: false, cursor: None, before: None }
     }
 
     /// The same for who reads all of it, once.
@@ -61,12 +94,31 @@ impl LevelCursor {
     }
 
     fn open(&mut self, at: usize) -> Result<Option<&mut TableCursor>, Error> {
-        (self.at, self.cursor) = (at, None);
+        (self.at, self.cursor, self.before) = (at, None, None);
         if self.range.contains(&at) {
             let table = self.version.tables[self.level][at].load()?;
             self.cursor = Some(if self.is_scan { table.scan() } else { table.cursor() });
         }
         Ok(self.cursor.as_mut())
+    }
+
+    fn seek_near(&mut self, key: &InternalKey, hash: u64) -> Result<(), Error> {
+        let at = self.place(|meta| meta.largest.as_key() < key);
+        if self.range.contains(&at) {
+            let smallest = self.version.levels.level(self.level)[at].smallest.as_key();
+            let before = if smallest > key {
+                Some(smallest.into())
+            } else if self.version.tables[self.level][at].ask(|table| Ok(table.may_contain(hash)))? {
+                None
+            } else {
+                Some(InternalKeyBuf::seek(&successor(key.user()), Seq::MAX))
+            };
+            if before.is_some() {
+                (self.at, self.cursor, self.before) = (at, None, before);
+                return Ok(());
+            }
+        }
+        self.seek(key)
     }
 
     /// How many tables before `range.end` have `before`, which all do that come before one that does.
@@ -184,7 +236,7 @@ impl Cursor for LevelCursor {
 
     fn seek_for_prev(&mut self, key: &InternalKey) -> Result<(), Error> {
         let after = self.place(|meta| meta.smallest.as_key() <= key);
-        self.cursor = None;
+        (self.cursor, self.before) = (None, None);
         if after > self.range.start {
             self.open(after - 1)?.expect("it is there").seek_for_prev(key)?;
         }
@@ -202,7 +254,10 @@ impl Cursor for LevelCursor {
     }
 
     fn key(&self) -> Option<&InternalKey> {
-        self.cursor.as_ref().and_then(Cursor::key)
+        match &self.before {
+            None => self.cursor.as_ref().and_then(Cursor::key),
+            Some(before) => Some(before.as_key()),
+        }
     }
 
     fn value(&self) -> &[u8] {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use super::cursors::{LevelCursor, MemtableCursor, Source};
 use super::view::View;
+use crate::engine::bloom;
 use crate::engine::cursor::Cursor;
 use crate::engine::key::{InternalKeyBuf, Kind, Seq, Stamp};
 use crate::engine::levels::{LEVELS, TableMeta};
@@ -125,7 +126,8 @@ impl DbIterator {
             self.leave();
             return Ok(());
         }
-        self.merge.seek(InternalKeyBuf::seek(key, self.seq).as_key())?;
+        let (sought, hash) = (InternalKeyBuf::seek(key, self.seq), bloom::hash(key));
+        self.merge.seek_each(|source| source.seek_near(sought.as_key(), hash))?;
         self.find_next(None)
     }
 
@@ -214,6 +216,9 @@ impl DbIterator {
     fn find_next(&mut self, mut passed: Option<Vec<u8>>) -> Result<(), Error> {
         let mut hidden = 0;
         loop {
+            while self.merge.source().is_some_and(Source::is_before) {
+                self.merge.move_source(Source::arrive)?;
+            }
             let at = self.merge.key().filter(|at| self.upper.as_deref().is_none_or(|upper| at.user() < upper));
             let Some(at) = at else {
                 self.leave();

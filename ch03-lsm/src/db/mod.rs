@@ -131,7 +131,7 @@ impl Db {
     ///
     /// [`Error`].
     pub fn put(&self, key: &[u8], value: &[u8], options: WriteOptions) -> Result<(), Error> {
-        let mut batch = Batch::new();
+        let mut batch = Batch::for_one(key, value);
         batch.put(key, value)?;
         self.write(batch, options)
     }
@@ -142,7 +142,7 @@ impl Db {
     ///
     /// [`Error`].
     pub fn delete(&self, key: &[u8], options: WriteOptions) -> Result<(), Error> {
-        let mut batch = Batch::new();
+        let mut batch = Batch::for_one(key, &[]);
         batch.delete(key)?;
         self.write(batch, options)
     }

@@ -1,5 +1,6 @@
 //! Views: all that a reader looks at, as it was at one moment.
 
+use std::cell::LazyCell;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 
@@ -72,7 +73,10 @@ impl Mem {
         } else {
             None
         };
-        let Some(covering) = covering else { return self.table.get(user, seq, <[u8]>::to_vec) };
+        let Some(covering) = covering else {
+            // What is empty is not even searched: after a flush, that is what it is.
+            return if self.table.is_empty() { None } else { self.table.get(user, seq, <[u8]>::to_vec) };
+        };
         let is_newer = |key: &InternalKey, _: &[u8]| key.user() == user && key.stamp().seq() > covering;
         match self.table.first_from(InternalKeyBuf::seek(user, seq).as_key(), is_newer) {
             Some(true) => self.table.get(user, seq, <[u8]>::to_vec),
@@ -126,10 +130,10 @@ impl Version {
     /// either decides: of whatever lies in the span of both, the one that is asked first is newer.
     pub(super) fn get(&self, user: &[u8], seq: Seq) -> Result<Option<Found<Vec<u8>>>, Error> {
         let hash = bloom::hash(user);
-        let seek = InternalKeyBuf::seek(user, seq);
+        let seek = LazyCell::new(|| InternalKeyBuf::seek(user, seq));
         for (meta, table) in self.levels.level(0).iter().zip(&self.tables[0]) {
             if meta.overlaps(user, user)
-                && let Some(found) = self.ask(table, hash, seek.as_key())?
+                && let Some(found) = self.ask(table, hash, &seek)?
             {
                 return Ok(Some(found));
             }
@@ -138,7 +142,7 @@ impl Version {
             let metas = self.levels.level(level);
             let at = metas.partition_point(|table| table.largest.as_key().user() < user);
             if metas.get(at).is_some_and(|meta| meta.smallest.as_key().user() <= user)
-                && let Some(found) = self.ask(&self.tables[level][at], hash, seek.as_key())?
+                && let Some(found) = self.ask(&self.tables[level][at], hash, &seek)?
             {
                 return Ok(Some(found));
             }
@@ -146,10 +150,17 @@ impl Version {
         Ok(None)
     }
 
-    fn ask(&self, table: &Arc<OpenTable>, hash: u64, seek: &InternalKey) -> Result<Option<Found<Vec<u8>>>, Error> {
+    /// `seek` is made when the first filter does not say no.
+    fn ask(
+        &self,
+        table: &Arc<OpenTable>,
+        hash: u64,
+        seek: &LazyCell<InternalKeyBuf, impl FnOnce() -> InternalKeyBuf>,
+    ) -> Result<Option<Found<Vec<u8>>>, Error> {
         table.ask(|table| match table.may_contain(hash) {
-            true => table.get(seek),
-            false => Ok(table.covering(seek).map(|_| Found::Deleted)),
+            true => table.get(seek.as_key()),
+            false if table.ranges().is_empty() => Ok(None),
+            false => Ok(table.covering(seek.as_key()).map(|_| Found::Deleted)),
         })
     }
 }

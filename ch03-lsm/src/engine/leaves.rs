@@ -173,11 +173,12 @@ impl Sorted {
             let (other, _) = entry(&self.bytes, *slot);
             other < key || and_itself && other == key
         };
+        let number = number(key, self.shared);
         // What comes in order comes behind all others.
-        if self.slots.last().is_none_or(is_below) {
+        let is_behind = |last: &u64| *last < number || *last == number && self.slots.last().is_none_or(is_below);
+        if self.numbers.last().is_none_or(is_behind) {
             return self.slots.len();
         }
-        let number = number(key, self.shared);
         let low = self.numbers.partition_point(|other| *other < number);
         let high = low + self.numbers[low..].partition_point(|other| *other == number);
         low + self.slots[low..high].partition_point(is_below)

@@ -70,6 +70,13 @@ impl Batch {
         Self::default()
     }
 
+    /// No writes, and room for one of these.
+    pub(crate) fn for_one(key: &[u8], value: &[u8]) -> Self {
+        let mut bytes = Vec::with_capacity(HEADER_BYTES + 1 + 2 * varint::MAX_BYTES + key.len() + value.len());
+        bytes.resize(HEADER_BYTES, 0);
+        Self { bytes, count: 0 }
+    }
+
     /// Adds a put.
     ///
     /// # Errors
