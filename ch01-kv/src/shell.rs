@@ -5,22 +5,18 @@
 //!
 //! **Left out**: RESP3, completion, hints, cluster mode, and printing raw values.
 
-use std::io::{self, BufRead, IsTerminal, Read};
+use std::io::{self, IsTerminal};
 use std::net::{SocketAddr, ToSocketAddrs};
+use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use clap::Args;
 use common::cli;
 use common::resp::split_words;
-use rustyline::DefaultEditor;
-use rustyline::error::ReadlineError;
 
 use crate::client::Client;
 use crate::error::Error;
-
-/// The longest line that is read from a pipe, in bytes: a value of some size fits, a file that was fed by mistake does not.
-const MAX_LINE_BYTES: u64 = 64 << 20;
 
 /// How long `--wait` leaves a server that does not listen yet alone.
 const RETRY_AFTER: Duration = Duration::from_millis(50);
@@ -56,12 +52,6 @@ struct Session {
     client: Option<Client>,
 }
 
-/// What a line comes to.
-enum Outcome {
-    GoOn,
-    Quit,
-}
-
 /// Runs the shell until `quit`, `exit` or the end of input.
 ///
 /// # Errors
@@ -75,55 +65,47 @@ pub fn run(args: ShellArgs) -> Result<(), Error> {
         .map_err(Error::system("start the runtime"))?;
     let mut session = Session { runtime, address: connect, password, client: None };
     session.wait(Duration::from_secs(wait))?;
-    if io::stdin().is_terminal() { interactive(&mut session, history) } else { piped(&mut session) }
+    cli::converse(&mut session, history.as_deref())
 }
 
-fn interactive(session: &mut Session, history: Option<PathBuf>) -> Result<(), Error> {
-    let mut editor = DefaultEditor::new().map_err(terminal)?;
-    if let Some(file) = &history
-        && file.exists()
-    {
-        editor.load_history(file).map_err(terminal)?;
+impl cli::Session for Session {
+    type Error = Error;
+
+    fn prompt(&self) -> String {
+        format!("{}> ", self.address)
     }
-    let prompt = format!("{}> ", session.address);
-    loop {
-        match editor.readline(&prompt) {
-            Ok(line) => {
-                // A line that cannot be remembered is executed nevertheless.
-                let _ = editor.add_history_entry(&line);
-                match session.execute(line.as_bytes()) {
-                    Ok(Outcome::GoOn) => {}
-                    Ok(Outcome::Quit) => break,
-                    Err(Error::Cli(error)) => return Err(error.into()),
-                    Err(error) => cli::print(cli::explain(&error, |_| None).1)?,
-                }
+
+    /// Executes a line and prints the reply.
+    fn execute(&mut self, line: &[u8]) -> Result<ControlFlow<()>, Error> {
+        let Ok(words) = split_words(line) else {
+            cli::print("Invalid argument(s)")?;
+            return Ok(ControlFlow::Continue(()));
+        };
+        let Some(name) = words.first() else { return Ok(ControlFlow::Continue(())) };
+        let is = |word: &str| name.eq_ignore_ascii_case(word.as_bytes());
+        if is("quit") || is("exit") {
+            return Ok(ControlFlow::Break(()));
+        }
+        if self.client.is_none() {
+            self.connect()?;
+        }
+        if ["subscribe", "psubscribe", "monitor"].into_iter().any(is) {
+            return self.listen(&words);
+        }
+        let Some(client) = &mut self.client else { unreachable!("connected above") };
+        match self.runtime.block_on(client.connection().call(&words)) {
+            Ok(reply) => {
+                cli::print(reply)?;
+                Ok(ControlFlow::Continue(()))
             }
-            // Ctrl-C gives up the line, as in other shells; Ctrl-D ends.
-            Err(ReadlineError::Interrupted) => {}
-            Err(ReadlineError::Eof) => break,
-            Err(error) => return Err(terminal(error)),
-        }
-    }
-    match history {
-        Some(file) => editor.save_history(&file).map_err(terminal),
-        None => Ok(()),
-    }
-}
-
-fn piped(session: &mut Session) -> Result<(), Error> {
-    let mut stdin = io::stdin().lock();
-    let mut line = Vec::new();
-    loop {
-        line.clear();
-        let read = (&mut stdin).take(MAX_LINE_BYTES).read_until(b'\n', &mut line);
-        if read.map_err(Error::system("read standard input"))? == 0 {
-            return Ok(());
-        }
-        if line.len() as u64 == MAX_LINE_BYTES && line.last() != Some(&b'\n') {
-            return Err(Error::Cannot(format!("a line of more than {MAX_LINE_BYTES} bytes is not executed")));
-        }
-        if let Outcome::Quit = session.execute(&line)? {
-            return Ok(());
+            Err(error) => {
+                self.client = None;
+                // That the server closes the connection is what this command asks for.
+                if is("shutdown") && matches!(error, common::resp::ClientError::Closed) {
+                    return Ok(ControlFlow::Continue(()));
+                }
+                Err(error.into())
+            }
         }
     }
 }
@@ -152,42 +134,8 @@ impl Session {
         Ok(())
     }
 
-    /// Executes a line and prints the reply.
-    fn execute(&mut self, line: &[u8]) -> Result<Outcome, Error> {
-        let Ok(words) = split_words(line) else {
-            cli::print("Invalid argument(s)")?;
-            return Ok(Outcome::GoOn);
-        };
-        let Some(name) = words.first() else { return Ok(Outcome::GoOn) };
-        let is = |word: &str| name.eq_ignore_ascii_case(word.as_bytes());
-        if is("quit") || is("exit") {
-            return Ok(Outcome::Quit);
-        }
-        if self.client.is_none() {
-            self.connect()?;
-        }
-        if ["subscribe", "psubscribe", "monitor"].into_iter().any(is) {
-            return self.listen(&words);
-        }
-        let Some(client) = &mut self.client else { unreachable!("connected above") };
-        match self.runtime.block_on(client.connection().call(&words)) {
-            Ok(reply) => {
-                cli::print(reply)?;
-                Ok(Outcome::GoOn)
-            }
-            Err(error) => {
-                self.client = None;
-                // That the server closes the connection is what this command asks for.
-                if is("shutdown") && matches!(error, common::resp::ClientError::Closed) {
-                    return Ok(Outcome::GoOn);
-                }
-                Err(error.into())
-            }
-        }
-    }
-
     /// Prints what the server sends of its own accord, until Ctrl-C. The connection is of no other use after that.
-    fn listen(&mut self, words: &[Vec<u8>]) -> Result<Outcome, Error> {
+    fn listen(&mut self, words: &[Vec<u8>]) -> Result<ControlFlow<()>, Error> {
         let Some(mut client) = self.client.take() else { unreachable!("connected by the caller") };
         if io::stdin().is_terminal() {
             cli::print("(Ctrl-C ends it)")?;
@@ -200,13 +148,13 @@ impl Session {
                 tokio::select! {
                     interrupted = tokio::signal::ctrl_c() => {
                         interrupted.map_err(Error::system("listen for signals"))?;
-                        return Ok(Outcome::GoOn);
+                        return Ok(ControlFlow::Continue(()));
                     }
                     message = connection.receive() => {
                         let message = message?;
                         cli::print(&message)?;
                         if message.is_error() {
-                            return Ok(Outcome::GoOn);
+                            return Ok(ControlFlow::Continue(()));
                         }
                     }
                 }
@@ -226,8 +174,4 @@ fn unreachable_server(address: SocketAddr, source: Error) -> Error {
         Error::Client(common::resp::ClientError::Io(source)) => Error::Connect { address, source },
         other => other,
     }
-}
-
-fn terminal(error: ReadlineError) -> Error {
-    Error::System { action: "use the terminal", source: io::Error::other(error) }
 }

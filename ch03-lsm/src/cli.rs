@@ -60,7 +60,7 @@ pub fn main() -> Result<(), anyhow::Error> {
     let Cli { verb, tour, verbosity } = Cli::parse();
     cli::init_logs(verbosity)?;
     match verb {
-        Some(Verb::Shell(args)) => Ok(shell::run(args)?),
+        Some(Verb::Shell(args)) => Ok(shell::run(&args)?),
         Some(Verb::Bench(args)) => Ok(bench::run(&args)?),
         Some(Verb::Dump(args)) => Ok(dump::run(&args)?),
         Some(Verb::Verify(args)) => Ok(verify::run(&args)?),

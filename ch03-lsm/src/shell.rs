@@ -3,24 +3,19 @@
 //! On a terminal it has a history; from a pipe it executes line after line, so that a script can be fed to it.
 
 use std::collections::BTreeMap;
-use std::io::{self, BufRead, IsTerminal, Read};
+use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
 use common::cli::{self, Look};
 use common::disk::{Disk, RealDisk};
-use rustyline::DefaultEditor;
-use rustyline::error::ReadlineError;
 
 use crate::db::{Db, DbIterator, Options, Snapshot, WriteOptions};
 use crate::error::Error;
 use crate::picture;
 use crate::storage::batch::Batch;
 use crate::storage::table::{Compression, TableOptions};
-
-/// The longest line that is read from a pipe, in bytes: a value of some size fits, a file that was fed by mistake does not.
-const MAX_LINE_BYTES: u64 = 64 << 20;
 
 /// How many entries `scan` shows when it is not told.
 const SCAN_LIMIT: usize = 100;
@@ -88,7 +83,7 @@ struct Session {
 /// # Errors
 ///
 /// The tree cannot be opened or read, the terminal fails; from a pipe, also a line that makes no sense.
-pub fn run(args: ShellArgs) -> Result<(), Error> {
+pub fn run(args: &ShellArgs) -> Result<(), Error> {
     let disk: Arc<dyn Disk> = Arc::new(RealDisk::new());
     let table = TableOptions { compression: args.compression.into(), ..TableOptions::default() };
     let (db, recovered) = Db::open(&disk, &args.data, Options { table, salt: rand::random(), ..Options::default() })?;
@@ -101,69 +96,25 @@ pub fn run(args: ShellArgs) -> Result<(), Error> {
         ))?;
     }
     let mut session = Session { db, snapshots: BTreeMap::new(), batch: None, sync: true };
-    if io::stdin().is_terminal() {
-        interactive(&mut session, args.history)?;
-    } else {
-        piped(&mut session)?;
-    }
+    cli::converse(&mut session, args.history.as_deref())?;
     session.snapshots.clear();
     session.db.close()
 }
 
-fn interactive(session: &mut Session, history: Option<PathBuf>) -> Result<(), Error> {
-    let mut editor = DefaultEditor::new().map_err(terminal)?;
-    if let Some(file) = history.as_ref().filter(|file| file.exists()) {
-        editor.load_history(file).map_err(terminal)?;
-    }
-    loop {
-        match editor.readline(if session.batch.is_some() { "batch> " } else { "lsm> " }) {
-            Ok(line) => {
-                // A line that cannot be remembered is executed nevertheless.
-                let _ = editor.add_history_entry(&line);
-                match session.execute(&line) {
-                    Ok(true) => {}
-                    Ok(false) => break,
-                    Err(error) => cli::print(cli::explain(&error, |_| None).1)?,
-                }
-            }
-            // Ctrl-C gives up the line, as in other shells; Ctrl-D ends.
-            Err(ReadlineError::Interrupted) => {}
-            Err(ReadlineError::Eof) => break,
-            Err(error) => return Err(terminal(error)),
-        }
-    }
-    match history {
-        Some(file) => editor.save_history(&file).map_err(terminal),
-        None => Ok(()),
-    }
-}
+impl cli::Session for Session {
+    type Error = Error;
 
-fn piped(session: &mut Session) -> Result<(), Error> {
-    let mut stdin = io::stdin().lock();
-    let mut line = Vec::new();
-    loop {
-        line.clear();
-        let read = (&mut stdin).take(MAX_LINE_BYTES).read_until(b'\n', &mut line);
-        if read.map_err(Error::system("read standard input"))? == 0 {
-            return Ok(());
-        }
-        if line.len() as u64 == MAX_LINE_BYTES && line.last() != Some(&b'\n') {
-            return Err(Error::Cannot(format!("a line of more than {MAX_LINE_BYTES} bytes is not executed")));
-        }
-        if !session.execute(&String::from_utf8_lossy(&line))? {
-            return Ok(());
-        }
+    fn prompt(&self) -> String {
+        if self.batch.is_some() { "batch> ".to_owned() } else { "lsm> ".to_owned() }
     }
-}
 
-impl Session {
-    /// Executes a line; false when it ends the shell.
-    fn execute(&mut self, line: &str) -> Result<bool, Error> {
+    fn execute(&mut self, line: &[u8]) -> Result<ControlFlow<()>, Error> {
+        let line = String::from_utf8_lossy(line);
         let words: Vec<&str> = line.split_whitespace().collect();
         let options = WriteOptions { sync: self.sync };
         match *words {
             [] => {}
-            ["quit" | "exit"] => return Ok(false),
+            ["quit" | "exit"] => return Ok(ControlFlow::Break(())),
             ["help"] => cli::print(HELP)?,
             ["put", key, ref value @ ..] if !value.is_empty() => {
                 let value = value.join(" ");
@@ -217,7 +168,7 @@ impl Session {
             ["sync", "off"] => self.sync = false,
             [word, ..] => return Err(Error::Cannot(format!("{word} is not understood so; help lists what is"))),
         }
-        Ok(true)
+        Ok(ControlFlow::Continue(()))
     }
 }
 
@@ -255,8 +206,4 @@ fn scan(mut iterator: DbIterator, range: &[&str], is_forward: bool) -> Result<()
 /// A picture of the levels, and how full they are.
 pub fn stats(db: &Db, look: Look) -> String {
     format!("{}\n\n{}", picture::levels(&db.levels(), look), picture::fill(&db.stats(), look))
-}
-
-fn terminal(error: ReadlineError) -> Error {
-    Error::System { action: "use the terminal", source: Arc::new(io::Error::other(error)) }
 }

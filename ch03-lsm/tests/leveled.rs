@@ -297,6 +297,22 @@ impl Tree {
         Edit { removed: merge.inputs.clone(), added }
     }
 
+    /// Whether a reader finds the key, and how many tables are asked for it: of each level those whose keys lie around it, up
+    /// to the first that has it.
+    fn touched(&self, key: u64) -> (bool, usize) {
+        let user = format!("{key:06}").into_bytes();
+        let around =
+            |meta: &&TableMeta| (meta.smallest.as_key().user()..=meta.largest.as_key().user()).contains(&&*user);
+        let mut asked = 0;
+        for meta in self.levels.iter().flatten().map(AsRef::as_ref).filter(around) {
+            asked += 1;
+            if self.tables[&meta.id].contains_key(&key) {
+                return (true, asked);
+            }
+        }
+        (false, asked)
+    }
+
     /// What a reader finds, who asks the levels from the first: the first table that has the key has its newest write.
     fn get(&self, key: u64) -> Option<u64> {
         let tables = self.levels.iter().flatten();
@@ -335,19 +351,29 @@ fn every_choice_leaves_a_tree_that_finds_the_newest_write() {
     }
 }
 
-#[test]
-fn a_byte_is_written_a_few_times_a_level_and_once_in_order() {
-    let strategy = Leveled { level0_tables: 4, base_bytes: 4000, growth: 8, table_bytes: 500 };
-    let mut random = Tree::new(strategy);
+/// How the loads of the two checks of costs are compacted.
+const LOADED: Leveled = Leveled { level0_tables: 4, base_bytes: 4000, growth: 8, table_bytes: 500 };
+
+/// A tree into which 600 memtables of 100 keys came, at random or in order. `rested` is told whenever there is nothing to do.
+fn loaded(in_order: bool, mut rested: impl FnMut(&Tree)) -> Tree {
+    let mut tree = Tree::new(LOADED);
     let mut state = 1u64;
     for round in 0..600 {
-        let mut key = || {
+        let mut random = || {
             state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
             (state >> 33) % 100_000
         };
-        random.flush((0..100).map(|_| (key(), round)).collect());
-        while random.step("at random") {}
+        let key = |at| if in_order { round * 100 + at } else { random() };
+        tree.flush((0..100).map(key).map(|key| (key, round)).collect());
+        while tree.step(if in_order { "in order" } else { "at random" }) {}
+        rested(&tree);
     }
+    tree
+}
+
+#[test]
+fn a_byte_is_written_a_few_times_a_level_and_once_in_order() {
+    let random = loaded(false, |_| {});
     let depth = random.levels.iter().filter(|level| !level.is_empty()).count() as f64;
     let amplification = random.written as f64 / random.flushed as f64;
     let bound = 1.0 + (depth - 1.0) * 4.5;
@@ -356,10 +382,33 @@ fn a_byte_is_written_a_few_times_a_level_and_once_in_order() {
     let keys: BTreeSet<u64> = random.tables.values().flat_map(BTreeMap::keys).copied().collect();
     let space = entries as f64 / keys.len() as f64;
     assert!(space < 1.25, "old values take {:.0} % of the space", (space - 1.0) * 100.0);
-    let mut in_order = Tree::new(strategy);
-    for round in 0..600 {
-        in_order.flush((0..100).map(|at| (round * 100 + at, round)).collect());
-        while in_order.step("in order") {}
-    }
+    let in_order = loaded(true, |_| {});
     assert_eq!(in_order.written, in_order.flushed, "what comes in the order of its keys is never written again");
+}
+
+#[test]
+fn a_read_asks_level_0_and_one_table_of_each_level_that_the_data_need() {
+    for in_order in [false, true] {
+        let (mut asked, mut reads) = (0, 0);
+        loaded(in_order, |tree| {
+            let bytes: u64 = (0..LEVELS).map(|level| tree.levels.level_bytes(level)).sum();
+            let room = |levels: &u32| LOADED.base_bytes * LOADED.growth.pow(*levels);
+            let needed = 1 + (0..).find(|levels| bytes <= room(levels)).expect("growth has no end") as usize;
+            let most = LOADED.level0_tables - 1 + needed;
+            for key in (0..100_000).step_by(3331) {
+                let (found, tables) = tree.touched(key);
+                assert!(tables <= most, "{tables} tables for key {key}, where {bytes} bytes need {needed} levels");
+                assert!(
+                    !in_order || tables <= 1,
+                    "{tables} tables for key {key}, though each table has keys of its own"
+                );
+                if found {
+                    asked += tables;
+                    reads += 1;
+                }
+            }
+        });
+        let mean = asked as f64 / f64::from(reads);
+        assert!(mean < 5.5, "without filters, a read that finds its key asks {mean:.1} tables");
+    }
 }

@@ -85,7 +85,7 @@ fn a_range_that_is_deleted_is_gone_in_the_shell_and_explained_by_dump() {
     let table = out(&run(&["dump", text(&tree.file("0", ".sst"))], ""));
     assert!(table.contains("ranges      2") && table.contains("deleted from"), "{table}");
     let manifest = out(&run(&["dump", text(&tree.file("manifest-", ".log"))], ""));
-    assert!(manifest.contains("1 entries, 2 range tombstones"), "{manifest}");
+    assert!(manifest.contains("1 entries, 0 tombstones, 2 range tombstones"), "{manifest}");
     let said = out(&run(&["verify", text(&tree.path())], ""));
     assert!(said.contains("1 tables with 1 entries and 2 range tombstones"), "{said}");
     assert_eq!(tree.shell("deleterange a z\nscan\nget c\n"), "(nothing)\n", "opened again");
@@ -102,12 +102,12 @@ fn dump_explains_each_kind_of_file_and_refuses_others() {
     let table = out(&run(&["dump", text(&tree.file("0", ".sst"))], ""));
     assert!(table.contains("a sorted table") && table.contains("key-1") && table.contains("delete"), "{table}");
     let manifest = out(&run(&["dump", text(&tree.file("manifest-", ".log"))], ""));
-    assert!(manifest.contains("which says everything") && manifest.contains("to level 0: 2 entries"), "{manifest}");
+    assert!(manifest.contains("it says everything") && manifest.contains(" 2 entries, 1 tombstones"), "{manifest}");
     let wal = out(&run(&["dump", text(&tree.file("wal-", ".log"))], ""));
-    assert!(wal.contains("key-3") && wal.contains("three") && wal.contains("Clean"), "{wal}");
+    assert!(wal.contains("key-3") && wal.contains("three") && wal.contains("what follows: nothing"), "{wal}");
     let (status, said) = err(&run(&["dump", text(&tree.file("lock", ""))], ""));
     assert_eq!(status, Some(1));
-    assert!(said.contains("has the name of none of a tree's files"), "{said}");
+    assert!(said.contains("NNNNNN.sst, wal-NNNNNNNNNN.log"), "{said}");
 }
 
 #[test]

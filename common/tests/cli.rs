@@ -2,6 +2,7 @@
 
 use std::io::{self, BufRead, BufReader};
 use std::net::SocketAddr;
+use std::ops::ControlFlow;
 use std::process::{Child, ChildStdout, Command, ExitCode, Stdio};
 use std::time::Duration;
 
@@ -366,4 +367,50 @@ fn wait_for_line(lines: &mut impl BufRead, wanted: &str) {
 fn signal(child: &Child, signal: rustix::process::Signal) {
     let pid = rustix::process::Pid::from_child(child);
     rustix::process::kill_process(pid, signal).expect("the child is there");
+}
+
+/// Keeps the lines that it was given, fails at `fail` and ends at `quit`.
+#[derive(Default)]
+struct Script(Vec<String>);
+
+impl cli::Session for Script {
+    type Error = Error;
+
+    fn prompt(&self) -> String {
+        String::new()
+    }
+
+    fn execute(&mut self, line: &[u8]) -> Result<ControlFlow<()>, Error> {
+        let line = String::from_utf8_lossy(line).trim().to_owned();
+        let outcome = match &*line {
+            "fail" => Err(Error::Usage("as it was told".to_owned())),
+            "quit" => Ok(ControlFlow::Break(())),
+            _ => Ok(ControlFlow::Continue(())),
+        };
+        self.0.push(line);
+        outcome
+    }
+}
+
+#[test]
+fn lines_of_a_script_are_executed_in_order_until_one_ends_it_or_fails_or_there_are_no_more() {
+    let mut lines = Script::default();
+    cli::execute_all(&mut lines, &b"one\n\ntwo"[..]).expect("no line fails");
+    assert_eq!(lines.0, ["one", "", "two"], "the last line need not end");
+    let mut lines = Script::default();
+    cli::execute_all(&mut lines, &b"one\nquit\ntwo\n"[..]).expect("no line fails");
+    assert_eq!(lines.0, ["one", "quit"]);
+    let mut lines = Script::default();
+    let failed = cli::execute_all(&mut lines, &b"one\nfail\ntwo\n"[..]);
+    assert!(matches!(failed, Err(Error::Usage(_))), "{failed:?}");
+    assert_eq!(lines.0, ["one", "fail"]);
+}
+
+#[test]
+fn a_line_without_an_end_is_refused_before_it_takes_more_memory_than_a_line_may() {
+    let endless = BufReader::new(io::repeat(b'x'));
+    let mut lines = Script::default();
+    let failed = cli::execute_all(&mut lines, endless);
+    assert!(matches!(failed, Err(Error::LongLine)), "{failed:?}");
+    assert!(lines.0.is_empty());
 }

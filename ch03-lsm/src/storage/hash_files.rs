@@ -270,6 +270,16 @@ pub fn hint_path(dir: &Path, number: u64) -> PathBuf {
     dir.join(format!("{number:010}.hint"))
 }
 
+/// The number of the data file whose path that is; `None` when it is the path of something else.
+pub fn data_number(path: &Path) -> Option<u64> {
+    number(path, ".data")
+}
+
+/// The number of the data file whose hint file's path that is; `None` when it is the path of something else.
+pub fn hint_number(path: &Path) -> Option<u64> {
+    number(path, ".hint")
+}
+
 /// The name under which a merge writes what will be `path`.
 pub fn merging_path(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
@@ -285,11 +295,11 @@ pub fn merging_path(path: &Path) -> PathBuf {
 /// [`Error::Io`].
 pub fn tidy(disk: &dyn Disk, dir: &Path) -> Result<Vec<u64>, Error> {
     let paths = disk.list(dir).map_err(Error::io("list", dir))?;
-    let mut numbers: Vec<u64> = paths.iter().filter_map(|path| number(path, ".data")).collect();
+    let mut numbers: Vec<u64> = paths.iter().filter_map(|path| data_number(path)).collect();
     numbers.sort_unstable();
     for path in &paths {
         let is_unfinished = path.extension().is_some_and(|extension| extension == "merging");
-        if is_unfinished || number(path, ".hint").is_some_and(|hint| !numbers.contains(&hint)) {
+        if is_unfinished || hint_number(path).is_some_and(|hint| !numbers.contains(&hint)) {
             disk.remove(path).map_err(Error::io("remove", path))?;
         }
     }

@@ -202,7 +202,8 @@ fn recover(
     Ok(Some((reader.header(), end)))
 }
 
-fn decode(record: &[u8]) -> Option<(Kind, &[u8], &[u8])> {
+/// What a record does to which key, and the value that it puts; `None` when it is none of this database's.
+pub(crate) fn decode(record: &[u8]) -> Option<(Kind, &[u8], &[u8])> {
     let (kind, rest) = record.split_first()?;
     let kind = [Kind::Delete, Kind::Put].into_iter().find(|known| *known as u8 == *kind)?;
     let (key_len, rest) = rest.split_first_chunk()?;

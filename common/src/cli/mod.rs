@@ -8,11 +8,13 @@
 //! - [`run`] and [`Exit`]: an error is printed with all its causes and ends in an exit code that a script can act on.
 //! - [`Shutdown`]: the first Ctrl-C or SIGTERM asks, the second Ctrl-C insists.
 //! - [`Progress`], [`Table`], [`chart`], [`human`]: what a person reads. Plain in a pipe, fitted to the width on a terminal.
+//! - [`converse`]: a shell reads lines, from a person with a history and from a script without.
 //! - [`check_bind`] and [`ready_line`]: a server that listens where it is safe to, and says where that is.
 
 pub mod chart;
 mod exit;
 pub mod human;
+mod lines;
 mod listen;
 mod logs;
 mod progress;
@@ -21,6 +23,7 @@ mod table;
 mod term;
 
 pub use exit::{Exit, explain, run};
+pub use lines::{LINE_MAX_BYTES, Session, converse, execute_all};
 pub use listen::{check_bind, check_bind_open, listen_addr, ready_line, ready_text};
 pub use logs::{Verbosity, init_logs};
 pub use progress::Progress;
@@ -79,6 +82,15 @@ pub enum Error {
     /// Standard output cannot be written. A closed pipe is what `| head` does and no failure: [`run`] ends quietly.
     #[error("cannot write to standard output")]
     Output(#[source] io::Error),
+    /// Standard input cannot be read.
+    #[error("cannot read standard input")]
+    Input(#[source] io::Error),
+    /// A line from a pipe does not end.
+    #[error("a line of more than {LINE_MAX_BYTES} bytes is not executed")]
+    LongLine,
+    /// The terminal, or the file with its history, cannot be used.
+    #[error("cannot use the terminal")]
+    Terminal(#[source] io::Error),
     /// The signal handlers cannot be installed.
     #[error("cannot listen for signals")]
     Signals(#[source] io::Error),
@@ -89,7 +101,7 @@ impl Error {
     pub fn exit(&self) -> Exit {
         match self {
             Self::Output(source) if source.kind() == io::ErrorKind::BrokenPipe => Exit::Done,
-            Self::Output(_) | Self::Signals(_) => Exit::Failed,
+            Self::Output(_) | Self::Input(_) | Self::LongLine | Self::Terminal(_) | Self::Signals(_) => Exit::Failed,
             Self::LogFilter { .. }
             | Self::LogFilterEncoding
             | Self::PublicBind { .. }

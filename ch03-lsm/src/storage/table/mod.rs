@@ -28,11 +28,13 @@
 //!
 //! **Left out**: an index in two levels, for tables so large that theirs does not stay in memory; and prefix filters.
 
+pub(crate) mod explain;
 mod format;
 mod index;
 mod reader;
 mod writer;
 
+pub(crate) use format::Damage;
 pub use format::{BlockHandle, Compression, FOOTER_BYTES, Properties, TableError};
 pub use reader::{BlockCache, CacheStats, NoCache, Table, TableCursor};
 pub use writer::{TableOptions, TableWriter};

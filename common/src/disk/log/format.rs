@@ -9,7 +9,7 @@ pub const BLOCK_BYTES: usize = 32 << 10;
 pub const HEADER_BYTES: usize = 40;
 
 /// The bytes before a fragment's payload.
-pub(super) const FRAGMENT_HEADER_BYTES: usize = 7;
+pub const FRAGMENT_HEADER_BYTES: usize = 7;
 
 /// The checksum that a fragment begins with, in bytes.
 pub(super) const CHECKSUM_BYTES: usize = 4;

@@ -41,7 +41,7 @@ mod reader;
 mod segments;
 mod writer;
 
-pub use format::{BLOCK_BYTES, Flaw, Fragment, HEADER_BYTES, Kind, SegmentHeader};
+pub use format::{BLOCK_BYTES, FRAGMENT_HEADER_BYTES, Flaw, Fragment, HEADER_BYTES, Kind, SegmentHeader};
 pub use reader::{Ending, SegmentReader};
 pub use segments::{SegmentName, segments};
 pub use writer::SegmentWriter;
