@@ -118,7 +118,9 @@ impl BlockBuilder {
 }
 
 fn shared_prefix(one: &[u8], other: &[u8]) -> usize {
-    one.iter().zip(other).take_while(|(a, b)| a == b).count()
+    let words = |bytes| <[u8]>::chunks_exact(bytes, 8);
+    let same = words(one).zip(words(other)).take_while(|(a, b)| a == b).count() * 8;
+    same + one[same..].iter().zip(&other[same..]).take_while(|(a, b)| a == b).count()
 }
 
 /// A block that can be searched.

@@ -50,6 +50,30 @@ impl<C: Cursor> MergeIterator<C> {
         Self { sources, heap: Vec::new(), direction: Direction::Forward }
     }
 
+    /// To the first of the entries to which `to` has moved the sources.
+    ///
+    /// # Errors
+    ///
+    /// That of a source.
+    pub fn seek_each(&mut self, to: impl FnMut(&mut C) -> Result<(), C::Error>) -> Result<(), C::Error> {
+        self.move_all(Direction::Forward, to)
+    }
+
+    /// Moves the source of the entry that it is at on by itself, forward: `to` leaves it at an entry that does not come before
+    /// the one that it was at.
+    ///
+    /// # Errors
+    ///
+    /// That of the source.
+    pub fn move_source(&mut self, to: impl FnOnce(&mut C) -> Result<(), C::Error>) -> Result<(), C::Error> {
+        let moved = to(&mut self.sources[self.heap[0]]);
+        match &moved {
+            Ok(()) => self.top_has_moved(),
+            Err(_) => self.heap.clear(),
+        }
+        moved
+    }
+
     /// The source of the entry that it is at.
     pub fn source(&self) -> Option<&C> {
         self.heap.first().map(|source| &self.sources[*source])

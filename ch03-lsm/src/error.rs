@@ -117,6 +117,9 @@ pub enum Error {
     /// The disk was full, and nothing that was acknowledged is lost.
     #[error("nothing can be written since the disk was full; make room, then resume")]
     DiskFull(#[source] Arc<Error>),
+    /// A job in the background has panicked: a filter's or a strategy's fault, or our own.
+    #[error("a flush or a compaction has panicked: {0}")]
+    Panicked(String),
     /// An earlier failure has made it unsafe to go on writing.
     #[error("nothing can be written since an earlier failure; open the directory again")]
     ReadOnly(#[source] Arc<Error>),

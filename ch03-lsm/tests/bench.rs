@@ -150,3 +150,22 @@ fn every_peer_that_was_built_finds_what_ours_does() {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     assert!(["rocksdb", "fjall", "leveldb", "ycsb-f"].iter().all(|name| said.contains(name)), "{said}");
 }
+
+#[test]
+fn the_stores_before_the_tree_are_measured_by_the_same_workloads_and_refuse_those_that_seek() {
+    for (store, num) in [("two-function", "100"), ("hash-index", "2000")] {
+        let workloads = "fillseq,readrandom,readmissing,overwrite,deleterandom,fillbatch,fillsync,ycsb-a";
+        let rows = rows(&["--store", store, "--num", num, "--json", "--workloads", workloads]);
+        assert_eq!(rows.len(), 8);
+        assert!(rows.iter().all(|row| row["engine"] == store));
+        assert_eq!(
+            number(of(&rows, "readrandom"), "found"),
+            num.parse::<u64>().expect("a number"),
+            "{store} finds what it has"
+        );
+        let output = bench(&["--store", store, "--num", "10", "--workloads", "fillseq,seekrandom"]);
+        assert_eq!(output.status.code(), Some(1));
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(said.contains("does not know the order of its keys"), "{said}");
+    }
+}

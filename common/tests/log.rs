@@ -436,6 +436,42 @@ fn a_write_that_failed_goes_to_the_same_place_when_it_is_tried_again() {
 }
 
 #[test]
+fn a_segment_whose_sync_has_failed_takes_nothing_any_more() {
+    type Attempt = fn(&mut SegmentWriter) -> Result<(), LogError>;
+    let attempts: [(&str, Attempt); 5] = [
+        ("append", |writer| writer.append(b"behind what may be gone").map(|_| ())),
+        ("write", SegmentWriter::write),
+        ("sync", SegmentWriter::sync),
+        ("seal", SegmentWriter::seal),
+        ("attest", SegmentWriter::attest),
+    ];
+    let mut accepted = Vec::new();
+    for fault in [Fault::SyncForgets, Fault::SyncReverts, Fault::Eio, Fault::Enospc] {
+        for (name, attempt) in attempts {
+            let disk = SimDisk::new(3);
+            let mut writer = create(&disk).unwrap();
+            writer.append(&record(0, 500)).unwrap();
+            writer.sync().unwrap();
+            let durable = writer.durable();
+            writer.append(&record(1, 300)).unwrap();
+            disk.fail_nth(Operation::Sync, 1, fault);
+            writer.sync().unwrap_err();
+            let operations = disk.operations();
+            for _ in 0..2 {
+                if attempt(&mut writer).is_ok() {
+                    accepted.push(format!("{name} after {fault:?}"));
+                }
+            }
+            if accepted.is_empty() {
+                assert_eq!(disk.operations(), operations, "{name} after {fault:?}: the file is left alone");
+                assert_eq!(writer.durable(), durable, "{name} after {fault:?}: nothing more is known to be durable");
+            }
+        }
+    }
+    assert!(accepted.is_empty(), "nothing may be built on a file of which nobody knows what it holds: {accepted:?}");
+}
+
+#[test]
 fn segments_are_listed_in_the_order_of_their_numbers() {
     let disk = SimDisk::new(0);
     for number in [10_000_000_000, 2, 9_999_999_999] {

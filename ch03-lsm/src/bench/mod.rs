@@ -15,6 +15,7 @@ pub mod memory_group;
 pub mod meter;
 mod ours;
 mod report;
+mod road;
 pub mod stopwatch;
 pub mod workloads;
 
@@ -36,6 +37,9 @@ pub struct BenchArgs {
     /// What each engine is to do.
     #[command(flatten)]
     pub run: RunArgs,
+    /// Which of the chapter's stores; those before the tree know no order, and take no workload that seeks
+    #[arg(long, value_name = "STORE", value_enum, default_value_t = Of::Lsm, conflicts_with = "peer")]
+    pub store: Of,
     /// Compare with this engine too; may be given several times
     #[arg(long, value_name = "ENGINE")]
     pub peer: Vec<Peer>,
@@ -53,9 +57,21 @@ pub struct BenchArgs {
     pub json: bool,
 }
 
+/// The chapter's stores.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Of {
+    /// Two functions over a log.
+    TwoFunction,
+    /// A hash index over a log.
+    HashIndex,
+    /// The tree.
+    Lsm,
+}
+
 const EXAMPLES: &str = "Examples:
   cargo run --release -p ch03-lsm -- bench --num 1000000
   cargo run --release -p ch03-lsm -- bench --workloads fillrandom,readrandom,ycsb-a --num 5000000 --data /mnt/disk
+  cargo run --release -p ch03-lsm -- bench --store hash-index --workloads fillrandom,readrandom,readmissing,overwrite
   cargo run --release -p ch03-lsm -- bench --peer rocksdb --peer fjall --rounds 3 --data /mnt/disk
   cargo run --release -p ch03-lsm -- bench --peer all --workloads fillrandom,readrandom --memory-limit 128";
 
@@ -71,7 +87,11 @@ pub fn run(args: &BenchArgs) -> Result<(), Error> {
     if !args.peer.is_empty() {
         return compare::run(args);
     }
-    let (measured, picture) = measure::run::<Db>(&args.run)?;
+    let (measured, picture) = match args.store {
+        Of::TwoFunction => measure::run::<road::TwoFunctions>(&args.run)?,
+        Of::HashIndex => measure::run::<road::Hashed>(&args.run)?,
+        Of::Lsm => measure::run::<Db>(&args.run)?,
+    };
     if args.json {
         return print_json(&measured);
     }

@@ -4,8 +4,7 @@ use quick_cache::Weighter;
 use quick_cache::sync::{Cache, DefaultLifecycle};
 
 use crate::engine::block::Block;
-use crate::engine::levels::TableId;
-use crate::storage::table::{BlockCache, CacheStats};
+use crate::storage::table::{BlockCache, BlockKey, CacheStats};
 
 /// What a block takes beside its bytes.
 const ENTRY_BYTES: u64 = 96;
@@ -16,14 +15,14 @@ const BLOCK_BYTES: usize = 4 << 10;
 /// Keeps the blocks that are asked for again, within a limit.
 #[derive(Debug)]
 pub struct Blocks {
-    cache: Cache<(TableId, u64), Block, Weight, foldhash::fast::RandomState>,
+    cache: Cache<BlockKey, Block, Weight, foldhash::fast::RandomState>,
 }
 
 #[derive(Debug, Clone)]
 struct Weight;
 
-impl Weighter<(TableId, u64), Block> for Weight {
-    fn weight(&self, _: &(TableId, u64), block: &Block) -> u64 {
+impl Weighter<BlockKey, Block> for Weight {
+    fn weight(&self, _: &BlockKey, block: &Block) -> u64 {
         block.len_bytes() as u64 + ENTRY_BYTES
     }
 }
@@ -43,12 +42,12 @@ impl Blocks {
 }
 
 impl BlockCache for Blocks {
-    fn get(&self, table: TableId, offset: u64) -> Option<Block> {
-        self.cache.get(&(table, offset))
+    fn get(&self, key: BlockKey) -> Option<Block> {
+        self.cache.get(&key)
     }
 
-    fn put(&self, table: TableId, offset: u64, block: &Block) {
-        self.cache.insert((table, offset), block.clone());
+    fn put(&self, key: BlockKey, block: &Block) {
+        self.cache.insert(key, block.clone());
     }
 
     fn stats(&self) -> CacheStats {

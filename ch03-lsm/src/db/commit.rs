@@ -6,19 +6,19 @@
 //! LevelDB's).
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use common::disk::log::{SegmentHeader, SegmentWriter};
+use common::disk::log::{RECORD_MAX_BYTES, SegmentHeader, SegmentWriter};
 
 use super::view::{Mem, View};
 use super::{Inner, Work};
 use crate::engine::key::Seq;
 use crate::error::Error;
-use crate::storage::batch::Batch;
+use crate::storage::batch::{Batch, BatchError};
 use crate::storage::files::WAL;
-use crate::sync::{Condvar, Mutex};
+use crate::sync::{Condvar, Mutex, MutexGuard};
 
 /// How many bytes a group takes along at most: who waits for a sync should not wait for a long write as well.
 const GROUP_BYTES: usize = 1 << 20;
@@ -142,6 +142,10 @@ impl Commits {
 
 impl Inner {
     pub(super) fn commit(&self, batch: Batch, sync: bool) -> Result<(), Error> {
+        // Alone: those who would go along with it have done nothing wrong.
+        if batch.len_bytes() > RECORD_MAX_BYTES {
+            return Err(BatchError::TooLong(batch.len_bytes()).into());
+        }
         let own = match self.commits.join(batch, sync) {
             Ok(own) => own,
             Err(result) => return result,
@@ -173,7 +177,9 @@ impl Inner {
             if sync { wal.sync() } else { Ok(wal.log.write()?) }
         })();
         if let Err(error) = written {
-            // What the log holds now is unknown: nothing may be added behind it.
+            // What the log holds now is unknown: nothing may be added behind it. (Who begins a memtable takes `work` first, and
+            // the log then.)
+            drop(wal);
             self.fails(&error);
             return Err(error);
         }
@@ -191,6 +197,9 @@ impl Inner {
 
     /// Makes sure that the memtable can take a group: waits for those who write them out, and begins another one.
     fn make_room(&self, is_forced: bool) -> Result<(), Error> {
+        if !is_forced && self.has_room() {
+            return Ok(());
+        }
         let (mut is_slowed, mut stopped_at) = (false, None);
         let clock = &self.options.clock;
         let goes_on = |stopped_at: Option<Duration>| {
@@ -223,13 +232,7 @@ impl Inner {
                 && self.is_at_work(&work)
             {
                 stopped_at = stopped_at.or_else(|| Some(clock.now()));
-                if self.options.threads == 0 {
-                    drop(work);
-                    self.work_once()?;
-                } else {
-                    work = self.progress.wait(work).expect("no thread panics with it");
-                    drop(work);
-                }
+                self.wait_for_progress(work)?;
             } else {
                 goes_on(stopped_at);
                 self.begin_memtable(&mut work)?;
@@ -237,6 +240,16 @@ impl Inner {
                 return Ok(());
             }
         }
+    }
+
+    /// Whether a group can go on without a look at what is at work: so that nobody waits for a sync of the manifest.
+    fn has_room(&self) -> bool {
+        let view = self.view();
+        !self.has_failed.load(Ordering::Acquire)
+            && view.memtable.used_bytes() < self.options.memtable_bytes
+            && view.version.levels.level(0).len() < self.options.level0_slowdown.min(self.options.level0_stop)
+            && self.debt_bytes.load(Ordering::Relaxed)
+                < self.options.debt_slowdown_bytes.min(self.options.debt_stop_bytes)
     }
 
     /// Begins a memtable, with a log of its own.
@@ -248,7 +261,7 @@ impl Inner {
         let log = match made {
             Ok(log) => log,
             Err(error) => {
-                work.failed.get_or_insert_with(|| Arc::new(error.clone()));
+                self.set_failed(work, &error);
                 return Err(error);
             }
         };
@@ -276,22 +289,31 @@ impl Inner {
         while let Err(result) = self.commits.join(Batch::new(), false) {
             result?;
         }
+        // What is written from here on is not meant: under steady writing there is always a memtable that waits.
+        let newest = self.view().memtable.wal;
         let result = self.make_room(true);
         self.commits.hand_over();
         result?;
         loop {
             let work = self.work();
             Self::check(&work)?;
-            if self.view().immutables.is_empty() {
+            if self.view().immutables.iter().all(|mem| mem.wal > newest) {
                 return Ok(());
             }
-            if self.options.threads == 0 {
-                drop(work);
-                self.work_once()?;
-            } else {
-                drop(self.progress.wait(work).expect("no thread panics with it"));
-            }
+            self.wait_for_progress(work)?;
         }
+    }
+
+    /// Waits until something has been done: by threads of the tree's own, by another caller, or by this one.
+    pub(super) fn wait_for_progress(&self, work: MutexGuard<'_, Work>) -> Result<(), Error> {
+        let is_done_by_others = work.is_flushing || !work.busy.is_empty();
+        if self.options.threads == 0 && !(is_done_by_others && self.is_idle(&work)) {
+            drop(work);
+            self.work_once()?;
+        } else {
+            drop(self.progress.wait(work).unwrap_or_else(PoisonError::into_inner));
+        }
+        Ok(())
     }
 
     pub(super) fn close(&self) -> Result<(), Error> {
@@ -314,7 +336,11 @@ pub(super) fn create_wal(
     prior_durable_bytes: u64,
 ) -> Result<SegmentWriter, Error> {
     let header = SegmentHeader { number, salt: salt.wrapping_add(number), prior_durable_bytes };
-    let log = SegmentWriter::create(disk, &WAL.path(dir, number), header)?;
+    let path = WAL.path(dir, number);
+    let log = SegmentWriter::create(disk, &path, header).inspect_err(|_| {
+        // Whether it is there or not is all the same to who recovers.
+        let _: std::io::Result<()> = disk.remove(&path);
+    })?;
     disk.sync_dir(dir).map_err(Error::io("sync", dir))?;
     Ok(log)
 }

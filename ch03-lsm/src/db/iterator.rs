@@ -89,6 +89,7 @@ impl DbIterator {
     ///
     /// [`Error`].
     pub fn seek_to_first(&mut self) -> Result<(), Error> {
+        self.leave();
         self.prepare()?;
         if let Some(lower) = self.lower.clone() {
             return self.seek(&lower);
@@ -104,6 +105,7 @@ impl DbIterator {
     ///
     /// [`Error`].
     pub fn seek_to_last(&mut self) -> Result<(), Error> {
+        self.leave();
         self.prepare()?;
         self.is_forward = false;
         match self.upper.clone() {
@@ -119,6 +121,7 @@ impl DbIterator {
     ///
     /// [`Error`].
     pub fn seek(&mut self, key: &[u8]) -> Result<(), Error> {
+        self.leave();
         self.prepare()?;
         self.is_forward = true;
         let key = self.lower.as_deref().map_or(key, |lower| lower.max(key));
@@ -137,6 +140,7 @@ impl DbIterator {
     ///
     /// [`Error`].
     pub fn seek_for_prev(&mut self, key: &[u8]) -> Result<(), Error> {
+        self.leave();
         self.prepare()?;
         if !self.is_below_upper(key) {
             return self.seek_to_last();
@@ -158,6 +162,7 @@ impl DbIterator {
     #[expect(clippy::should_implement_trait, reason = "a cursor goes both ways, and its entries are its own")]
     pub fn next(&mut self) -> Result<(), Error> {
         let key = self.key.take().expect("next() from an entry");
+        self.value.clear();
         if !self.is_forward {
             // The merge stands before the key: to the first of its versions, and past all of them below.
             self.is_forward = true;
@@ -173,6 +178,7 @@ impl DbIterator {
     /// [`Error`].
     pub fn prev(&mut self) -> Result<(), Error> {
         let key = self.key.take().expect("prev() from an entry");
+        self.value.clear();
         if self.is_forward {
             self.is_forward = false;
             self.seek_before(&key)?;
@@ -182,7 +188,7 @@ impl DbIterator {
 
     fn prepare(&mut self) -> Result<(), Error> {
         if !self.is_prepared {
-            self.covers = self.view.covers(self.seq)?;
+            self.covers = self.view.covers(self.seq, self.lower.as_deref(), self.upper.as_deref())?;
             self.is_prepared = true;
         }
         Ok(())
@@ -213,7 +219,15 @@ impl DbIterator {
     }
 
     /// Forward, to the first version that the reader sees of a key other than `passed`, from where the merge is.
-    fn find_next(&mut self, mut passed: Option<Vec<u8>>) -> Result<(), Error> {
+    fn find_next(&mut self, passed: Option<Vec<u8>>) -> Result<(), Error> {
+        let found = self.try_find_next(passed);
+        if found.is_err() {
+            self.leave();
+        }
+        found
+    }
+
+    fn try_find_next(&mut self, mut passed: Option<Vec<u8>>) -> Result<(), Error> {
         let mut hidden = 0;
         loop {
             while self.merge.source().is_some_and(Source::is_before) {
@@ -248,6 +262,14 @@ impl DbIterator {
 
     /// Backward, to the newest version that the reader sees of the key that the merge is at, or of one before it.
     fn find_prev(&mut self) -> Result<(), Error> {
+        let found = self.try_find_prev();
+        if found.is_err() {
+            self.leave();
+        }
+        found
+    }
+
+    fn try_find_prev(&mut self) -> Result<(), Error> {
         let mut found: Option<Vec<u8>> = None;
         let (mut is_deleted, mut is_hidden, mut hidden) = (false, false, 0);
         while let Some(at) = self.merge.key().filter(|at| self.lower.as_deref().is_none_or(|lower| lower <= at.user()))

@@ -9,8 +9,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
 
 use common::disk::log::SegmentWriter;
 use common::disk::{Disk, Lock};
@@ -21,7 +21,7 @@ use crate::error::Error;
 use crate::storage::batch::Batch;
 use crate::storage::manifest::State;
 use crate::storage::wal_recovery::Recovered;
-use crate::sync::{AtomicU64, Builder, Condvar, JoinHandle, Mutex, MutexGuard, RwLock};
+use crate::sync::{AtomicBool, AtomicU64, Builder, Condvar, JoinHandle, Mutex, MutexGuard, RwLock};
 
 mod blocks;
 mod checkpoint;
@@ -78,6 +78,8 @@ struct Inner {
     /// What the strategy says of the newest version.
     debt_bytes: AtomicU64,
     work: Mutex<Work>,
+    /// Whether `work.failed` is set, for who has not got its lock.
+    has_failed: AtomicBool,
     /// Told whenever there may be something to do, or something has been done.
     progress: Condvar,
     _lock: Box<dyn Lock>,
@@ -115,14 +117,14 @@ impl Db {
     pub fn open(disk: &Arc<dyn Disk>, dir: &Path, options: Options) -> Result<(Self, Recovered), Error> {
         let (inner, recovered) = Inner::open(disk, dir, options)?;
         let inner = Arc::new(inner);
-        let threads = (0..inner.options.threads).map(|index| {
-            let inner = Arc::clone(&inner);
-            let name = format!("lsm-{index}");
-            let thread = Builder::new().name(name).spawn(move || inner.work_until_ended());
-            thread.map_err(Error::io("start a thread for", dir))
-        });
-        let threads = threads.collect::<Result<_, _>>()?;
-        Ok((Self { inner, threads }, recovered))
+        // Dropped, it ends those that have begun.
+        let mut db = Self { inner, threads: Vec::new() };
+        for index in 0..db.inner.options.threads {
+            let inner = Arc::clone(&db.inner);
+            let thread = Builder::new().name(format!("lsm-{index}")).spawn(move || inner.work_until_ended());
+            db.threads.push(thread.map_err(Error::io("start a thread for", dir))?);
+        }
+        Ok((db, recovered))
     }
 
     /// Puts a value.
@@ -183,7 +185,12 @@ impl Db {
     /// # Errors
     ///
     /// [`Error`].
+    ///
+    /// # Panics
+    ///
+    /// When the snapshot is of another tree: its number means nothing here.
     pub fn get_at(&self, snapshot: &Snapshot, key: &[u8]) -> Result<Option<Vec<u8>>, Error> {
+        self.assert_own(snapshot);
         self.inner.view().get(key, snapshot.seq)
     }
 
@@ -199,7 +206,14 @@ impl Db {
 
     /// An iterator over a part of what there is, or was: between the bounds it goes both ways, and ends at them. What lies
     /// beyond them it does not touch: a table that has nothing between them is never read.
+    ///
+    /// # Panics
+    ///
+    /// When the snapshot is of another tree.
     pub fn iter_with(&self, options: ReadOptions<'_>) -> DbIterator {
+        if let Some(snapshot) = options.snapshot {
+            self.assert_own(snapshot);
+        }
         // The view before the number, as in a get.
         let view = self.inner.view();
         let seq = options.snapshot.map_or_else(|| self.inner.seq(), |snapshot| snapshot.seq);
@@ -284,6 +298,10 @@ impl Db {
         self.inner.close()
     }
 
+    fn assert_own(&self, snapshot: &Snapshot) {
+        assert!(Arc::ptr_eq(&self.inner, &snapshot.inner), "a snapshot is of the tree that is asked");
+    }
+
     fn end_threads(&mut self) {
         self.inner.work().is_ending = true;
         self.inner.pace.end();
@@ -322,8 +340,9 @@ impl Inner {
         Seq(self.seq.load(Ordering::Acquire))
     }
 
+    /// A strategy of somebody else's is asked under this lock, and may panic; it changes nothing.
     fn work(&self) -> MutexGuard<'_, Work> {
-        self.work.lock().expect("no thread panics with it")
+        self.work.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn next_file(&self) -> u64 {
@@ -337,10 +356,18 @@ impl Inner {
 
     fn fails(&self, error: &Error) {
         let mut work = self.work();
-        if work.failed.is_none() {
-            work.failed = Some(Arc::new(error.clone()));
-        }
+        self.set_failed(&mut work, error);
         self.progress.notify_all();
+    }
+
+    /// Takes note of a failure: of the first, or of one that is worse than a full disk.
+    fn set_failed(&self, work: &mut Work, error: &Error) {
+        let is_echo = matches!(error, Error::ReadOnly(_) | Error::DiskFull(_));
+        let is_worse = work.failed.as_ref().is_none_or(|failed| failed.is_out_of_space() && !error.is_out_of_space());
+        if is_worse && !is_echo {
+            work.failed = Some(Arc::new(error.clone()));
+            self.has_failed.store(true, Ordering::Release);
+        }
     }
 
     /// What has failed, if anything has.

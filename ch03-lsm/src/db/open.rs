@@ -23,10 +23,11 @@ use crate::storage::files::{MANIFEST, WAL, lock, table_id, table_path};
 use crate::storage::manifest::{Record, State};
 use crate::storage::table::TableWriter;
 use crate::storage::wal_recovery::{self, Recovered};
-use crate::sync::{AtomicU64, Condvar, Mutex, RwLock};
+use crate::sync::{AtomicBool, AtomicU64, Condvar, Mutex, RwLock};
 
 impl Inner {
     pub(super) fn open(disk: &Arc<dyn Disk>, dir: &Path, options: Options) -> Result<(Self, Recovered), Error> {
+        options.check()?;
         create_dir_durably(&**disk, dir).map_err(Error::io("create", dir))?;
         let lock = lock(&**disk, dir)?;
         let (mut state, manifests) = read_manifests(&**disk, dir)?;
@@ -115,6 +116,7 @@ impl Inner {
                 debris: Vec::new(),
                 is_ending: false,
             }),
+            has_failed: AtomicBool::new(false),
             progress: Condvar::new(),
             _lock: lock,
         })

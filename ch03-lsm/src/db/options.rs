@@ -12,6 +12,7 @@
 //! The two of a full level 0 and of debt are looked at again each time a memtable is full; slowing down needs threads that work
 //! meanwhile. A tree in which nothing can be done about it takes the write.
 
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::Arc;
 
 use super::Snapshot;
@@ -19,6 +20,7 @@ use super::clock::{Clock, SystemClock};
 use crate::engine::compaction::Strategy;
 use crate::engine::filter::CompactionFilter;
 use crate::engine::leveled::Leveled;
+use crate::error::Error;
 use crate::storage::table::{BlockCache, NoCache, TableOptions};
 use crate::storage::wal_recovery::RecoveryMode;
 
@@ -81,7 +83,7 @@ impl Default for Options {
             clock: Arc::new(SystemClock::default()),
             recovery: RecoveryMode::default(),
             threads: 2,
-            salt: 0,
+            salt: RandomState::new().build_hasher().finish(),
         }
     }
 }
@@ -91,6 +93,18 @@ impl Default for Options {
 pub struct WriteOptions {
     /// Whether it is durable when the call returns. Without, it outlives the process, and not the power.
     pub sync: bool,
+}
+
+impl Options {
+    /// Whether a tree can be opened so.
+    pub(super) fn check(&self) -> Result<(), Error> {
+        if self.table.restart_interval == 0 {
+            return Err(Error::Cannot(
+                "a restart interval of at least 1 is meant: the first key is always whole".to_owned(),
+            ));
+        }
+        Ok(())
+    }
 }
 
 /// What is read, of what there is.

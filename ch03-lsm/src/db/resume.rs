@@ -13,7 +13,7 @@
 //! written is forgiven. A sync that has failed, for whatever reason, is not: what it was to make durable may be gone, and the next
 //! one would say that it is there (Rebello et al., USENIX ATC 2020).
 
-use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use super::Inner;
 use super::open::begin_manifest;
@@ -31,7 +31,7 @@ impl Inner {
             let mut work = self.work();
             let is_fatal = !error.is_out_of_space() && !matches!(error, Error::ReadOnly(_));
             if is_fatal {
-                work.failed = Some(Arc::new(error.clone()));
+                self.set_failed(&mut work, error);
             }
         }
         self.progress.notify_all();
@@ -70,6 +70,7 @@ impl Inner {
         }
         self.commits.forget_older();
         self.work().failed = None;
+        self.has_failed.store(false, Ordering::Release);
         Ok(())
     }
 }

@@ -29,6 +29,9 @@ const TABLE_BYTES: u64 = 1 << 10;
 /// How many entries the list may have beside those of open tables before the others are thrown out of it.
 const DEAD_MAX: usize = 64;
 
+/// The number of the next tree that is opened: its blocks are known by it in a cache that others share.
+static TREES: AtomicU64 = AtomicU64::new(1);
+
 /// The open tables of a tree.
 ///
 /// **Invariants**: `used_bytes` and `open` are those of the tables whose slots are full; each of these is in `ring` once.
@@ -37,6 +40,8 @@ pub(super) struct TableCache {
     disk: Arc<dyn Disk>,
     dir: PathBuf,
     blocks: Arc<dyn BlockCache>,
+    /// The tree's number in `blocks`.
+    tree: u64,
     limit_bytes: u64,
     limit_open: usize,
     used_bytes: AtomicU64,
@@ -70,6 +75,7 @@ impl TableCache {
             disk: Arc::clone(disk),
             dir: dir.to_owned(),
             blocks: Arc::clone(blocks),
+            tree: TREES.fetch_add(1, Ordering::Relaxed),
             limit_bytes,
             limit_open: limit_open.max(1),
             used_bytes: AtomicU64::new(0),
@@ -193,8 +199,9 @@ impl OpenTable {
         if let Some(table) = &*slot {
             return Ok(Arc::clone(table));
         }
-        let TableCache { disk, blocks, .. } = &*self.cache;
-        let table = Arc::new(Table::open(&**disk, &self.path(), self.id, Arc::clone(blocks))?);
+        let TableCache { disk, blocks, tree, .. } = &*self.cache;
+        let table = Table::open(&**disk, &self.path(), self.id, Arc::clone(blocks))?;
+        let table = Arc::new(table.of_tree(*tree));
         *slot = Some(Arc::clone(&table));
         self.cache.admit(self, bytes_of(&table));
         Ok(table)

@@ -1,13 +1,14 @@
 //! Views: all that a reader looks at, as it was at one moment.
 
 use std::cell::LazyCell;
+use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 
 use super::tables::OpenTable;
 use crate::engine::cursor::Cursor;
 use crate::engine::key::{InternalKey, Kind, Seq};
-use crate::engine::levels::{Edit, LEVELS, Levels};
+use crate::engine::levels::{Edit, LEVELS, Levels, TableMeta};
 use crate::engine::memtable::{Found, Memtable};
 use crate::engine::range_tombstones::{Covers, RangeTombstones};
 use crate::engine::{bloom, key::InternalKeyBuf};
@@ -115,11 +116,11 @@ impl Version {
     /// The tables after `edit`, with those that it adds.
     pub(super) fn apply(&self, edit: &Edit, levels: Levels, opened: &[Arc<OpenTable>]) -> Self {
         let mut tables: [Vec<Arc<OpenTable>>; LEVELS] = Default::default();
-        let known = || self.tables.iter().flatten().chain(opened);
+        let known: BTreeMap<_, _> = self.tables.iter().flatten().chain(opened).map(|table| (table.id, table)).collect();
         debug_assert!(edit.added.len() == opened.len());
         for (level, metas) in levels.iter().enumerate() {
             for meta in metas {
-                let table = known().find(|table| table.id == meta.id).expect("a table is known or added");
+                let table = known.get(&meta.id).expect("a table is known or added");
                 tables[level].push(Arc::clone(table));
             }
         }
@@ -171,13 +172,18 @@ impl View {
     /// # Errors
     ///
     /// A table cannot be opened.
-    pub(super) fn covers(&self, seq: Seq) -> Result<Covers, Error> {
+    pub(super) fn covers(&self, seq: Seq, lower: Option<&[u8]>, upper: Option<&[u8]>) -> Result<Covers, Error> {
+        let is_within = |meta: &TableMeta| {
+            lower.is_none_or(|lower| lower <= meta.largest.as_key().user())
+                && upper.is_none_or(|upper| meta.smallest.as_key().user() < upper)
+        };
         let in_memory = std::iter::once(&self.memtable).chain(&self.immutables);
         let in_memory = in_memory.filter_map(|mem| mem.ranges()).map(|ranges| vec![ranges]);
         let mut runs: Vec<_> = in_memory.collect();
         if self.version.has_ranges {
             for (level, (metas, tables)) in self.version.levels.iter().zip(&self.version.tables).enumerate() {
-                let with_ranges = metas.iter().zip(tables).filter(|(meta, _)| meta.range_tombstones > 0);
+                let with_ranges =
+                    metas.iter().zip(tables).filter(|(meta, _)| meta.range_tombstones > 0 && is_within(meta));
                 let ranges = with_ranges.map(|(_, table)| Ok(Arc::clone(table.load()?.ranges())));
                 let ranges: Vec<_> = ranges.collect::<Result<_, Error>>()?;
                 if level == 0 {

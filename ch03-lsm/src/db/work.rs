@@ -1,7 +1,8 @@
 //! Flushing and compacting: what threads do in the background, and tests do step by step.
 
-use std::sync::Arc;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
 
 use super::cursors::{LevelCursor, Source};
 use super::tables::OpenTable;
@@ -42,7 +43,8 @@ impl Inner {
     /// Works until the tree is closed.
     pub(super) fn work_until_ended(&self) {
         loop {
-            match self.work_once() {
+            // A strategy of somebody else's may panic as well.
+            match without_panic(|| self.work_once()).inspect_err(|error| self.fails(error)) {
                 Ok(true) => {}
                 Ok(false) | Err(_) => {
                     let work = self.work();
@@ -51,7 +53,7 @@ impl Inner {
                     }
                     // Who has found nothing to do under this lock hears of everything that comes after.
                     if work.failed.is_some() || self.is_idle(&work) {
-                        drop(self.progress.wait(work).expect("no thread panics with it"));
+                        drop(self.progress.wait(work).unwrap_or_else(PoisonError::into_inner));
                     }
                 }
             }
@@ -73,11 +75,12 @@ impl Inner {
         }
         work.running += 1;
         drop(work);
-        let result = match &task {
+        // A filter of somebody else's may panic: then nobody must wait for what this thread was doing.
+        let result = without_panic(|| match &task {
             Task::Flush(mem, next_wal) => self.flush_memtable(mem, *next_wal),
             Task::Move { table, from, to } => self.move_table(*table, *from, *to),
             Task::Merge(merge) => self.merge(merge),
-        };
+        });
         if let Err(error) = &result {
             self.fails(error);
         }
@@ -95,17 +98,13 @@ impl Inner {
 
     /// Waits until there is nothing to do.
     pub(super) fn settle(&self) -> Result<(), Error> {
-        if self.options.threads == 0 {
-            while self.work_once()? {}
-            return Ok(());
-        }
-        let mut work = self.work();
         loop {
+            let work = self.work();
             Self::check(&work)?;
             if !self.is_at_work(&work) {
                 return Ok(());
             }
-            work = self.progress.wait(work).expect("no thread panics with it");
+            self.wait_for_progress(work)?;
         }
     }
 
@@ -126,6 +125,11 @@ impl Inner {
         {
             let newer = view.immutables.len().checked_sub(2).map_or(&view.memtable, |index| &view.immutables[index]);
             return Some(Task::Flush(Arc::clone(oldest), Some(newer.wal)));
+        }
+        // One thread is kept for flushes: writers wait for them, and a compaction may take minutes.
+        let compactions = work.running - usize::from(work.is_flushing);
+        if self.options.threads > 1 && compactions + 1 >= self.options.threads {
+            return None;
         }
         match self.options.strategy.choose(&view.version.levels, &work.busy) {
             Choice::Nothing => None,
@@ -307,22 +311,30 @@ impl Inner {
             opened.push(table);
         }
         let mut work = self.work();
+        // Whoever had the lock before may have failed; after a disk that was full, it is resuming that installs.
+        if let Some(failed) = work.failed.as_ref().filter(|failed| !failed.is_out_of_space()) {
+            return Err(Error::ReadOnly(Arc::clone(failed)));
+        }
         let newest = record.edit.added.iter().map(|(_, meta)| meta.newest).max().unwrap_or_default();
         record.seq = Some(newest.max(work.state.seq));
         record.next_file = Some(self.next_file.load(Ordering::Relaxed));
         let offset = work.manifest.end();
         let mut state = work.state.clone();
         state.apply(&record).map_err(Error::record(work.manifest.path(), offset))?;
-        work.manifest.append(&record.encode())?;
-        work.manifest.sync()?;
-        work.manifest.attest()?;
+        let manifest = &mut work.manifest;
+        let bytes = record.encode();
+        let written = manifest.append(&bytes).and_then(|_| manifest.sync()).and_then(|()| manifest.attest());
+        if let Err(error) = written {
+            let error = error.into();
+            self.set_failed(&mut work, &error);
+            return Err(error);
+        }
         work.state = state;
         let levels = work.state.levels.clone();
         self.debt_bytes.store(self.options.strategy.debt_bytes(&levels), Ordering::Relaxed);
-        self.set_view(|view| {
-            let version = Arc::new(view.version.apply(&record.edit, levels, &opened));
-            change(view, version)
-        });
+        // Nobody else changes the tables while `work` is held; readers wait for no more than a pointer.
+        let version = Arc::new(self.view().version.apply(&record.edit, levels, &opened));
+        self.set_view(|view| change(view, version));
         let stays = |id: TableId| record.edit.added.iter().any(|(_, added)| added.id == id);
         for table in known.version.tables.iter().flatten().filter(|table| moved(table.id)) {
             if !stays(table.id) {
@@ -341,6 +353,15 @@ impl Inner {
         let now: Seq = self.seq();
         Retention::new(snapshots.keys().copied(), now, is_bottom)
     }
+}
+
+/// What `job` comes to; an error, if it panics.
+fn without_panic<T>(job: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
+    catch_unwind(AssertUnwindSafe(job)).unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<String>().cloned();
+        let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
+        Err(Error::Panicked(text.unwrap_or_default()))
+    })
 }
 
 /// The range tombstones that are left for the tables to come, as one table after another ends.

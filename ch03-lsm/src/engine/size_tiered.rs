@@ -15,6 +15,10 @@ use std::collections::BTreeSet;
 use super::compaction::{Choice, Merge, Strategy};
 use super::levels::{Levels, TableId};
 
+/// The most that is merged into one table, in bytes: with keys of up to two hundred bytes its index is then far below what
+/// can be read. What has become so large stays as it is.
+const RUN_MAX_BYTES: u64 = 8 << 30;
+
 /// Size-tiered compaction.
 #[derive(Debug, Clone, Copy)]
 pub struct SizeTiered {
@@ -36,10 +40,11 @@ impl Strategy for SizeTiered {
         // The newest first: small ones, merged often.
         let mut from = 0;
         while from + self.tables <= runs.len() {
-            let (mut least, mut most, mut to) = (u64::MAX, 0, from);
+            let (mut least, mut most, mut to, mut sum) = (u64::MAX, 0, from, 0);
             while let Some(run) = runs.get(to).filter(|run| !busy.contains(&run.id)) {
                 let (smaller, larger) = (least.min(run.len_bytes.max(1)), most.max(run.len_bytes));
-                if larger > smaller.saturating_mul(self.spread) {
+                sum += run.len_bytes;
+                if larger > smaller.saturating_mul(self.spread) || sum > RUN_MAX_BYTES {
                     break;
                 }
                 (least, most, to) = (smaller, larger, to + 1);

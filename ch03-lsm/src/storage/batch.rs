@@ -53,6 +53,9 @@ pub enum BatchError {
     /// The range ends before it begins.
     #[error("a range that ends before it begins cannot be deleted: name the lower key first")]
     Range,
+    /// All of them together are more than a record of the log takes.
+    #[error("a batch of {0} bytes is longer than a record of the log")]
+    TooLong(usize),
     /// The record is no batch.
     #[error("the record is no batch: byte {0}")]
     Record(usize),

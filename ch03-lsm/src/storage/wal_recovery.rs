@@ -73,6 +73,7 @@ pub fn replay(
     from: Seq,
     apply: &mut dyn FnMut(Seq, Write<'_>),
 ) -> Result<Recovered, Error> {
+    let wals = &*begun(disk, wals)?;
     // >>> exercise: replay log after log to the first tear, and judge by the mode and by the logs after it what that is
     let mut recovered = Recovered { seq: from, ..Recovered::default() };
     let Some((torn, logs)) = replay_to_tear(disk, wals, &mut recovered, apply)? else {
@@ -94,6 +95,20 @@ pub fn replay(
     recovered.given_up = wals[logs..].iter().map(|(_, path)| path.clone()).collect();
     Ok(recovered)
     // <<<
+}
+
+/// The logs that were begun. One that is not the last and has no header was never written to: the disk was full as it was
+/// created, and what the log after it says of the one before is said of the one before that.
+fn begun(disk: &dyn Disk, wals: &[(u64, PathBuf)]) -> Result<Vec<(u64, PathBuf)>, Error> {
+    let mut begun = Vec::new();
+    for (index, wal) in wals.iter().enumerate() {
+        match SegmentReader::open(disk, &wal.1) {
+            Err(LogError::TornHeader { .. }) if index + 1 < wals.len() => {}
+            Ok(_) | Err(LogError::TornHeader { .. }) => begun.push(wal.clone()),
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(begun)
 }
 
 /// Replays up to the first tear. Returns it, and how many of the logs lie before it or hold it.

@@ -10,7 +10,7 @@ use ch03_lsm::engine::block::Block;
 use ch03_lsm::engine::compaction::{Choice, Strategy};
 use ch03_lsm::engine::levels::{Levels, TableId};
 use ch03_lsm::storage::files::{MANIFEST, WAL, table_id};
-use ch03_lsm::storage::table::BlockCache;
+use ch03_lsm::storage::table::{BlockCache, BlockKey};
 use common::disk::log::segments;
 use common::disk::{Disk, DiskFile, Lock, Open, SimDisk};
 
@@ -254,26 +254,26 @@ impl Strategy for BuggyStrategy {
 /// A cache that takes one block for another.
 #[derive(Debug)]
 pub(crate) struct BuggyCache {
-    pub(crate) blocks: Mutex<HashMap<(TableId, u64), Block>>,
+    pub(crate) blocks: Mutex<HashMap<BlockKey, Block>>,
     pub(crate) bug: Bug,
 }
 
 impl BuggyCache {
-    fn place(&self, table: TableId, offset: u64) -> (TableId, u64) {
+    fn place(&self, key: BlockKey) -> BlockKey {
         match self.bug {
-            Bug::CacheForgetsTheTable => (TableId(0), offset),
-            Bug::CacheForgetsTheOffset => (table, 0),
-            _ => (table, offset),
+            Bug::CacheForgetsTheTable => BlockKey { table: TableId(0), ..key },
+            Bug::CacheForgetsTheOffset => BlockKey { offset: 0, ..key },
+            _ => key,
         }
     }
 }
 
 impl BlockCache for BuggyCache {
-    fn get(&self, table: TableId, offset: u64) -> Option<Block> {
-        self.blocks.lock().expect("nobody panics with it").get(&self.place(table, offset)).cloned()
+    fn get(&self, key: BlockKey) -> Option<Block> {
+        self.blocks.lock().expect("nobody panics with it").get(&self.place(key)).cloned()
     }
 
-    fn put(&self, table: TableId, offset: u64, block: &Block) {
-        self.blocks.lock().expect("nobody panics with it").insert(self.place(table, offset), block.clone());
+    fn put(&self, key: BlockKey, block: &Block) {
+        self.blocks.lock().expect("nobody panics with it").insert(self.place(key), block.clone());
     }
 }

@@ -36,6 +36,14 @@ pub enum TableError {
         /// Why not.
         source: io::Error,
     },
+    /// It would have a part that nobody could read again: an index or a filter of too many keys.
+    #[error("{} would have a part of {len_bytes} bytes: a table has to be smaller", path.display())]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+        /// How long that part is.
+        len_bytes: usize,
+    },
     /// It is not what was written.
     #[error("{} is damaged at offset {offset}: {what}", path.display())]
     Damaged {

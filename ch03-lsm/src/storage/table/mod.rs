@@ -36,5 +36,5 @@ mod writer;
 
 pub(crate) use format::Damage;
 pub use format::{BlockHandle, Compression, FOOTER_BYTES, Properties, TableError};
-pub use reader::{BlockCache, CacheStats, NoCache, Table, TableCursor};
+pub use reader::{BlockCache, BlockKey, CacheStats, NoCache, Table, TableCursor};
 pub use writer::{TableOptions, TableWriter};

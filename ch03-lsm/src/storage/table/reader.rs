@@ -25,13 +25,24 @@ const AHEAD_BYTES: usize = 256 << 10;
 /// How much room a thread keeps to read a block to, in bytes: almost every block fits.
 const STORED_BYTES: usize = 64 << 10;
 
+/// Which block: several trees may share a cache, and number their tables alike.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct BlockKey {
+    /// The tree, by a number that no other one of this process has.
+    pub tree: u64,
+    /// Its table.
+    pub table: TableId,
+    /// Where the block begins, in bytes.
+    pub offset: u64,
+}
+
 /// Keeps blocks that were read, so that they need not be read again.
 pub trait BlockCache: std::fmt::Debug + Send + Sync {
-    /// The block at `offset` of `table`, if it was kept.
-    fn get(&self, table: TableId, offset: u64) -> Option<Block>;
+    /// The block of that key, if it was kept.
+    fn get(&self, key: BlockKey) -> Option<Block>;
 
     /// Keeps a block, for as long as there is room.
-    fn put(&self, table: TableId, offset: u64, block: &Block);
+    fn put(&self, key: BlockKey, block: &Block);
 
     /// How it serves.
     fn stats(&self) -> CacheStats {
@@ -55,11 +66,11 @@ pub struct CacheStats {
 pub struct NoCache;
 
 impl BlockCache for NoCache {
-    fn get(&self, _: TableId, _: u64) -> Option<Block> {
+    fn get(&self, _: BlockKey) -> Option<Block> {
         None
     }
 
-    fn put(&self, _: TableId, _: u64, _: &Block) {}
+    fn put(&self, _: BlockKey, _: &Block) {}
 }
 
 /// A table that is open: its index, its filter and its range tombstones are in memory.
@@ -68,6 +79,7 @@ pub struct Table {
     file: Arc<dyn DiskFile>,
     path: PathBuf,
     id: TableId,
+    tree: u64,
     len: u64,
     index: Index,
     filter: Vec<u8>,
@@ -105,7 +117,13 @@ impl Table {
             return Err(damaged(footer.range_tombstones.offset, Damage::RangeTombstones));
         }
         let ranges = Arc::new(ranges);
-        Ok(Self { path: path.to_owned(), id, len: footer_at, index, filter, ranges, properties, cache, file })
+        Ok(Self { path: path.to_owned(), id, tree: 0, len: footer_at, index, filter, ranges, properties, cache, file })
+    }
+
+    /// The same, as a table of the tree of that number: see [`BlockKey`].
+    #[must_use]
+    pub fn of_tree(self, tree: u64) -> Self {
+        Self { tree, ..self }
     }
 
     /// Its number.
@@ -183,12 +201,13 @@ impl Table {
     }
 
     fn block(&self, handle: BlockHandle) -> Result<Block, TableError> {
-        if let Some(block) = self.cache.get(self.id, handle.offset) {
+        let key = BlockKey { tree: self.tree, table: self.id, offset: handle.offset };
+        if let Some(block) = self.cache.get(key) {
             return Ok(block);
         }
         let payload = read_payload(&*self.file, &self.path, self.id, self.len, handle)?;
         let block = Block::new(payload).map_err(|error| self.damaged(handle.offset, error))?;
-        self.cache.put(self.id, handle.offset, &block);
+        self.cache.put(key, &block);
         Ok(block)
     }
 

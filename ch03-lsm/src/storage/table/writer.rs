@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use common::disk::{Disk, DiskFile, Open};
 
-use super::format::{BlockHandle, Compression, Footer, Place, Properties, TRAILER_BYTES, TableError, pack};
+use super::format::{
+    BLOCK_MAX_BYTES, BlockHandle, Compression, Footer, Place, Properties, TRAILER_BYTES, TableError, pack,
+};
 use crate::engine::block::{BlockBuilder, RESTART_INTERVAL};
 use crate::engine::bloom::{self, BloomBuilder};
 use crate::engine::key::{InternalKey, InternalKeyBuf, Kind, Seq, Stamp};
@@ -139,14 +141,14 @@ impl TableWriter {
             span.reduce(|(first, last), (other_first, other_last)| (first.min(other_first), last.max(other_last)));
         let (smallest, largest) = span.expect("a table has entries or range tombstones");
         let compression = self.options.compression;
-        let range_tombstones = self.put_ranges();
+        let range_tombstones = self.put_ranges()?;
         let filter = self.filter.finish(self.options.bits_per_key);
-        let filter = self.put(&filter, Compression::None);
+        let filter = self.put(&filter, Compression::None)?;
         let mut properties = Vec::new();
         self.properties.encode(&mut properties);
-        let properties = self.put(&properties, Compression::None);
+        let properties = self.put(&properties, Compression::None)?;
         let index = self.index.finish().to_vec();
-        let index = self.put(&index, compression);
+        let index = self.put(&index, compression)?;
         self.buffer.extend_from_slice(&Footer { range_tombstones, filter, properties, index }.encode());
         self.write()?;
         self.file.sync_data().map_err(io("sync", &self.path))?;
@@ -184,9 +186,9 @@ impl TableWriter {
     }
 
     /// Writes the range tombstones as a block, if there are any.
-    fn put_ranges(&mut self) -> BlockHandle {
+    fn put_ranges(&mut self) -> Result<BlockHandle, TableError> {
         if self.ranges.is_empty() {
-            return BlockHandle::default();
+            return Ok(BlockHandle::default());
         }
         let mut block = BlockBuilder::new(self.options.restart_interval);
         for (from, to, seq) in self.ranges.iter() {
@@ -196,11 +198,14 @@ impl TableWriter {
         self.put(block.finish(), self.options.compression)
     }
 
-    fn put(&mut self, payload: &[u8], compression: Compression) -> BlockHandle {
+    fn put(&mut self, payload: &[u8], compression: Compression) -> Result<BlockHandle, TableError> {
+        if payload.len() > BLOCK_MAX_BYTES {
+            return Err(TableError::TooLarge { path: self.path.clone(), len_bytes: payload.len() });
+        }
         let offset = self.written + self.buffer.len() as u64;
         pack(payload, compression, Place { table: self.id, offset }, &mut self.buffer);
         let end = self.written + self.buffer.len() as u64;
-        BlockHandle { offset, len_bytes: end - offset - TRAILER_BYTES as u64 }
+        Ok(BlockHandle { offset, len_bytes: end - offset - TRAILER_BYTES as u64 })
     }
 
     fn write(&mut self) -> Result<(), TableError> {

@@ -86,6 +86,12 @@ pub enum LogError {
         /// Where the mark is that attests to it, in bytes.
         evidence: u64,
     },
+    /// A sync has failed before: nothing that is written behind it could be promised.
+    #[error("{} cannot be written any more: a sync of it has failed", path.display())]
+    Broken {
+        /// The file.
+        path: PathBuf,
+    },
     /// The record is longer than [`RECORD_MAX_BYTES`].
     #[error("a record of {0} bytes is longer than a log takes")]
     TooLong(usize),

@@ -24,6 +24,8 @@ pub struct SegmentWriter {
     durable: u64,
     /// Up to where the last mark says so.
     marked: u64,
+    /// Whether a sync has failed: what comes after it may look durable, and be behind a hole.
+    is_broken: bool,
 }
 
 impl SegmentWriter {
@@ -40,7 +42,16 @@ impl SegmentWriter {
         // That the header is durable needs no mark: without it there is nothing to read.
         let written = HEADER_BYTES as u64;
         let (durable, marked) = (written, written);
-        Ok(Self { file, path: path.to_owned(), salt: header.salt, buffer: Vec::new(), written, durable, marked })
+        Ok(Self {
+            file,
+            path: path.to_owned(),
+            salt: header.salt,
+            buffer: Vec::new(),
+            written,
+            durable,
+            marked,
+            is_broken: false,
+        })
     }
 
     /// Appends a record to what will be written next. Returns the offset where it ends.
@@ -49,6 +60,7 @@ impl SegmentWriter {
     ///
     /// [`LogError::TooLong`].
     pub fn append(&mut self, record: &[u8]) -> Result<u64, LogError> {
+        self.check()?;
         if record.len() > RECORD_MAX_BYTES {
             return Err(LogError::TooLong(record.len()));
         }
@@ -75,6 +87,7 @@ impl SegmentWriter {
     ///
     /// [`LogError::Io`]. What was appended is kept, and goes to the same place when this is tried again.
     pub fn write(&mut self) -> Result<(), LogError> {
+        self.check()?;
         if !self.buffer.is_empty() {
             self.file.write_at(&self.buffer, self.written).map_err(LogError::io("write", &self.path))?;
             self.written += self.buffer.len() as u64;
@@ -88,10 +101,14 @@ impl SegmentWriter {
     /// # Errors
     ///
     /// [`LogError::Io`]. After a sync that failed nothing is known about what was written since the last one that
-    /// succeeded, and a second one would report a success that means nothing: whoever gets this must not go on.
+    /// succeeded, and a second one would report a success that means nothing: this writer then refuses whatever it is asked,
+    /// with [`LogError::Broken`].
     pub fn sync(&mut self) -> Result<(), LogError> {
         self.write()?;
-        self.file.sync_data().map_err(LogError::io("sync", &self.path))?;
+        if let Err(error) = self.file.sync_data() {
+            self.is_broken = true;
+            return Err(LogError::io("sync", &self.path)(error));
+        }
         self.synced(self.written);
         Ok(())
     }
@@ -151,6 +168,10 @@ impl SegmentWriter {
     /// The file's name.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    fn check(&self) -> Result<(), LogError> {
+        if self.is_broken { Err(LogError::Broken { path: self.path.clone() }) } else { Ok(()) }
     }
 
     fn in_block(&self) -> usize {
