@@ -24,8 +24,8 @@ pub enum Error {
         /// Why not.
         source: Arc<io::Error>,
     },
-    /// Another process has the directory.
-    #[error("{} is held by another process: one directory serves one process; stop that one, or name another directory", path.display())]
+    /// Another process has the directory, or another handle of this one.
+    #[error("{} is held by another process or another handle of this one: a directory is open once; close it there, or name another directory", path.display())]
     Locked {
         /// The lock.
         path: PathBuf,

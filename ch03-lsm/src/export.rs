@@ -10,6 +10,7 @@ use common::disk::{Disk, RealDisk};
 use crate::db::{Db, Options};
 use crate::error::Error;
 use crate::storage::leveldb::Exporter;
+use crate::verify;
 
 /// What `export` is told.
 #[derive(Debug, Clone, Args)]
@@ -37,7 +38,10 @@ pub fn run(args: &ExportArgs) -> Result<(), Error> {
     if !args.data.exists() {
         return Err(Error::Cannot(format!("there is no tree in {}", args.data.display())));
     }
-    let (db, _) = Db::open(&disk, &args.data, Options { salt: rand::random(), ..Options::default() })?;
+    let (db, recovered) = Db::open(&disk, &args.data, Options { salt: rand::random(), ..Options::default() })?;
+    if let Some(tear) = verify::tear(recovered.torn.as_ref(), &recovered.given_up) {
+        cli::print(tear)?;
+    }
     let mut exporter = Exporter::create(&*disk, &args.leveldb)?;
     let mut progress = Progress::new(None, "entries");
     let mut iterator = db.iter();

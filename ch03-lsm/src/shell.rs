@@ -16,6 +16,7 @@ use crate::error::Error;
 use crate::picture;
 use crate::storage::batch::Batch;
 use crate::storage::table::{Compression, TableOptions};
+use crate::verify;
 
 /// How many entries `scan` shows when it is not told.
 const SCAN_LIMIT: usize = 100;
@@ -87,13 +88,8 @@ pub fn run(args: &ShellArgs) -> Result<(), Error> {
     let disk: Arc<dyn Disk> = Arc::new(RealDisk::new());
     let table = TableOptions { compression: args.compression.into(), ..TableOptions::default() };
     let (db, recovered) = Db::open(&disk, &args.data, Options { table, salt: rand::random(), ..Options::default() })?;
-    if let Some(torn) = &recovered.torn {
-        cli::print(format!(
-            "{} was torn at byte {} ({}): what came after it was not durable, and is gone",
-            torn.path.display(),
-            torn.offset,
-            torn.what
-        ))?;
+    if let Some(tear) = verify::tear(recovered.torn.as_ref(), &recovered.given_up) {
+        cli::print(tear)?;
     }
     let mut session = Session { db, snapshots: BTreeMap::new(), batch: None, sync: true };
     cli::converse(&mut session, args.history.as_deref())?;

@@ -1,5 +1,9 @@
 //! `verify`: reads everything in a directory, and checks it against its checksums, its order and its manifest.
+//!
+//! That a log is torn is no damage, and no reason to keep quiet: whoever reads or opens the tree is told where, and what is
+//! given up.
 
+use std::fmt::Write;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -9,6 +13,7 @@ use common::disk::{Disk, RealDisk};
 
 use crate::db;
 use crate::error::Error;
+use crate::storage::wal_recovery::Torn;
 
 /// What `verify` is told.
 #[derive(Debug, Clone, Args)]
@@ -28,11 +33,29 @@ pub fn run(args: &VerifyArgs) -> Result<(), Error> {
     let mut progress = Progress::new(None, "tables");
     let verified = db::verify(&disk, &args.dir, &mut |_| progress.inc(1))?;
     drop(progress);
+    let tear = tear(verified.torn.as_ref(), &verified.given_up);
     Ok(cli::print(format!(
-        "{} tables with {} entries and {} range tombstones, and {} batches in write-ahead logs: all of it is whole",
+        "{} tables with {} entries and {} range tombstones, and {} batches in write-ahead logs: {}",
         human::grouped(verified.tables),
         human::grouped(verified.entries),
         human::grouped(verified.range_tombstones),
-        human::grouped(verified.batches)
+        human::grouped(verified.batches),
+        match tear {
+            None => "all of it is whole".to_owned(),
+            Some(tear) => format!("whole, up to where a log is torn\n{tear}"),
+        }
     ))?)
+}
+
+/// What recovery has dropped or would drop, in lines; `None` when it is nothing.
+pub fn tear(torn: Option<&Torn>, given_up: &[PathBuf]) -> Option<String> {
+    let Torn { path, offset, what } = torn?;
+    let mut text = format!(
+        "{} is torn at byte {offset} ({what}): nothing attests that what came after it was durable, and it is given up",
+        path.display()
+    );
+    for path in given_up {
+        let _: std::fmt::Result = write!(text, "\n{} comes after it, and is given up as well", path.display());
+    }
+    Some(text)
 }

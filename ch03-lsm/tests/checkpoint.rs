@@ -1,10 +1,12 @@
 //! What a checkpoint promises: all that was acknowledged, whole or not at all, whatever becomes of the tree.
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
 use ch03_lsm::db::{Db, WriteOptions, verify};
 use ch03_lsm::error::Error;
+use ch03_lsm::storage::files::LOCK_NAME;
 use common::disk::{Crash, Disk, Fault, RealDisk, SimDisk};
 use trees::{Model, everything, options};
 
@@ -107,10 +109,14 @@ fn life(disk: &SimDisk) -> (Model, u64, Result<(), Error>) {
     (model, before, made)
 }
 
+/// Whether there is nothing where the copy is to be but the lock that who makes one holds.
+fn is_free(disk: &Arc<dyn Disk>) -> bool {
+    disk.list(Path::new(COPY)).expect("it can be listed").iter().all(|path| path.ends_with(LOCK_NAME))
+}
+
 /// Whether the copy is whole: otherwise it is not there, or it is refused.
 fn is_whole(disk: &Arc<dyn Disk>, model: &Model, what: &str) -> bool {
-    let is_there = disk.exists(Path::new(COPY)).expect("it can be looked for")
-        && !disk.list(Path::new(COPY)).expect("it can be listed").is_empty();
+    let is_there = disk.exists(Path::new(COPY)).expect("it can be looked for") && !is_free(disk);
     if !is_there {
         return false;
     }
@@ -181,52 +187,133 @@ fn an_error_at_every_operation_of_a_checkpoint_leaves_nothing_in_its_place_and_t
 #[test]
 fn links_to_another_file_system_are_an_error_that_says_so() {
     let sim = SimDisk::new(1);
-    let disk: Arc<dyn Disk> = Arc::new(Elsewhere(sim.clone()));
+    let has_no_links = |call: &'static str| match call {
+        "link" => Err(std::io::ErrorKind::CrossesDevices.into()),
+        _ => Ok(()),
+    };
+    let disk: Arc<dyn Disk> = Arc::new(Watched { disk: sim.clone(), before: Box::new(has_no_links) });
     let db = open(&disk, Path::new(TREE)).expect("it opens");
     write(&db, &mut Model::new(), 0, 100).expect("writes");
     let error = db.checkpoint(Path::new(COPY)).expect_err("no links");
     assert!(matches!(&error, Error::OtherFileSystem { .. }), "{error}");
-    assert!(disk.list(Path::new(COPY)).expect("a list").is_empty(), "nothing is left");
+    assert!(is_free(&disk), "nothing is left");
+    let sim: Arc<dyn Disk> = Arc::new(sim);
+    drop(db);
+    open(&sim, Path::new(TREE))
+        .expect("it opens")
+        .checkpoint(Path::new(COPY))
+        .expect("what is left is in nobody's way");
 }
 
-/// A disk that has no links.
-#[derive(Debug)]
-struct Elsewhere(SimDisk);
+/// Two trees that make a checkpoint in one directory, the other one between this one's `at`th call and the one before, if
+/// there are so many. Returns what this one and the other one came to.
+fn two_checkpoints(at: u64) -> (Result<(), Error>, Option<Result<(), Error>>) {
+    let sim = SimDisk::new(1);
+    let plain: Arc<dyn Disk> = Arc::new(sim.clone());
+    // Of the same numbers as the first's, so that the names of the tables are.
+    let other = open(&plain, Path::new("/data/other")).expect("it opens");
+    let mut of_other = Model::new();
+    write(&other, &mut of_other, 400, 500).expect("writes");
+    let made_by_other: Arc<Mutex<Option<Result<(), Error>>>> = Arc::default();
+    let calls = Arc::new(AtomicU64::new(u64::MAX / 2));
+    let before = {
+        let (calls, made) = (Arc::clone(&calls), Arc::clone(&made_by_other));
+        move |_: &'static str| {
+            if calls.fetch_add(1, Ordering::SeqCst) + 1 == at {
+                *made.lock().expect("nobody panics with it") = Some(other.checkpoint(Path::new(COPY)));
+            }
+            Ok(())
+        }
+    };
+    let watched: Arc<dyn Disk> = Arc::new(Watched { disk: sim, before: Box::new(before) });
+    let db = open(&watched, Path::new(TREE)).expect("it opens");
+    let mut model = Model::new();
+    write(&db, &mut model, 0, 100).expect("writes");
+    calls.store(0, Ordering::SeqCst);
+    let made = db.checkpoint(Path::new(COPY));
+    calls.store(u64::MAX / 2, Ordering::SeqCst);
+    let made_by_other = made_by_other.lock().expect("nobody panics with it").take();
+    let copy = open(&plain, Path::new(COPY)).unwrap_or_else(|error| panic!("call {at}: {error}"));
+    let expected = if made.is_ok() { &model } else { &of_other };
+    assert_eq!(everything(&copy, None), *expected, "call {at}: it is the one's that was told so, and whole");
+    (made, made_by_other)
+}
 
-impl Disk for Elsewhere {
+#[test]
+fn of_two_checkpoints_in_one_directory_one_is_made_and_the_other_takes_nothing_of_it_away() {
+    let (mut before, mut locked, mut after) = (0, 0, 0);
+    for at in 1.. {
+        let (made, made_by_other) = two_checkpoints(at);
+        let Some(made_by_other) = made_by_other else {
+            made.expect("alone it is made");
+            break;
+        };
+        match (made, made_by_other) {
+            (Err(Error::CheckpointExists { .. }), Ok(())) => before += 1,
+            (Ok(()), Err(Error::Locked { .. })) => locked += 1,
+            (Ok(()), Err(Error::CheckpointExists { .. })) => after += 1,
+            both => panic!("call {at}: {both:?}"),
+        }
+    }
+    println!("the other is first {before} times, meets a lock {locked} times, and tables {after} times");
+    assert!(before > 2 && locked > 1 && after > 2, "{before}, {locked}, {after}");
+}
+
+/// A disk that says what is called next.
+struct Watched {
+    disk: SimDisk,
+    before: Box<dyn Fn(&'static str) -> std::io::Result<()> + Send + Sync>,
+}
+
+impl std::fmt::Debug for Watched {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Watched").field(&self.disk).finish()
+    }
+}
+
+impl Disk for Watched {
     fn open(&self, path: &Path, how: common::disk::Open) -> std::io::Result<Arc<dyn common::disk::DiskFile>> {
-        self.0.open(path, how)
+        (self.before)("open")?;
+        self.disk.open(path, how)
     }
 
     fn rename(&self, from: &Path, to: &Path) -> std::io::Result<()> {
-        self.0.rename(from, to)
+        (self.before)("rename")?;
+        self.disk.rename(from, to)
     }
 
     fn remove(&self, path: &Path) -> std::io::Result<()> {
-        self.0.remove(path)
+        (self.before)("remove")?;
+        self.disk.remove(path)
     }
 
     fn create_dir_all(&self, path: &Path) -> std::io::Result<()> {
-        self.0.create_dir_all(path)
+        (self.before)("create")?;
+        self.disk.create_dir_all(path)
     }
 
     fn sync_dir(&self, path: &Path) -> std::io::Result<()> {
-        self.0.sync_dir(path)
+        (self.before)("sync")?;
+        self.disk.sync_dir(path)
     }
 
     fn list(&self, path: &Path) -> std::io::Result<Vec<std::path::PathBuf>> {
-        self.0.list(path)
+        (self.before)("list")?;
+        self.disk.list(path)
     }
 
     fn exists(&self, path: &Path) -> std::io::Result<bool> {
-        self.0.exists(path)
+        (self.before)("look for")?;
+        self.disk.exists(path)
     }
 
-    fn hard_link(&self, _: &Path, _: &Path) -> std::io::Result<()> {
-        Err(std::io::ErrorKind::CrossesDevices.into())
+    fn hard_link(&self, original: &Path, link: &Path) -> std::io::Result<()> {
+        (self.before)("link")?;
+        self.disk.hard_link(original, link)
     }
 
     fn lock(&self, path: &Path) -> std::io::Result<Box<dyn common::disk::Lock>> {
-        self.0.lock(path)
+        (self.before)("lock")?;
+        self.disk.lock(path)
     }
 }

@@ -189,7 +189,7 @@ fn a_second_process_or_handle_is_refused_by_name() {
     let _db = open(dir.path());
     let disk: Arc<dyn Disk> = Arc::new(RealDisk::new());
     let error = Db::open(&disk, dir.path(), Options::default()).expect_err("it is held");
-    assert!(error.to_string().contains("is held by another process"), "{error}");
+    assert!(error.to_string().contains("is held by another process or another handle of this one"), "{error}");
 }
 
 fn backwards(db: &Db) -> BTreeMap<Vec<u8>, Vec<u8>> {

@@ -127,6 +127,41 @@ fn verify_finds_a_flipped_bit_names_file_and_offset_and_exits_with_3() {
     }
 }
 
+/// A tree that was killed in the middle of a write to its log.
+fn tear(dir: &Path) {
+    let disk: std::sync::Arc<dyn common::disk::Disk> = std::sync::Arc::new(common::disk::RealDisk::new());
+    let (db, _) = ch03_lsm::db::Db::open(&disk, dir, ch03_lsm::db::Options::default()).expect("it opens");
+    for key in [b"a", b"b", b"c"] {
+        db.put(key, b"value", ch03_lsm::db::WriteOptions { sync: false }).expect("a put");
+    }
+    drop(db);
+    let logs = common::disk::log::segments(&*disk, dir, ch03_lsm::storage::files::WAL).expect("a list");
+    let (_, log) = logs.last().expect("there is a log");
+    let file = std::fs::OpenOptions::new().write(true).open(log).expect("it opens");
+    file.set_len(file.metadata().expect("a length").len() - 3).expect("it is cut");
+}
+
+#[test]
+fn whoever_reads_or_opens_a_tree_is_told_that_its_log_is_torn() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let (path, exported) = (dir.path().join("tree"), dir.path().join("leveldb"));
+    let tree = text(&path);
+    let is_said = |said: &str| said.contains(".log is torn at byte ") && said.contains("it is given up");
+    tear(&path);
+    for _ in 0..2 {
+        let said = out(&run(&["verify", tree], ""));
+        assert!(is_said(&said) && said.contains("and 2 batches") && !said.contains("all of it"), "{said}");
+    }
+    let said = out(&run(&["export", "--data", tree, "--leveldb", text(&exported)], ""));
+    assert!(is_said(&said) && said.contains("2 entries are in"), "{said}");
+    let said = out(&run(&["verify", tree], ""));
+    assert!(said.contains("all of it is whole") && !said.contains("torn"), "{said}");
+    tear(&path);
+    let said = out(&run(&["shell", "--data", tree], "get a\n"));
+    assert!(is_said(&said) && said.ends_with("\nvalue\n"), "{said}");
+    assert_eq!(out(&run(&["shell", "--data", tree], "get a\n")), "value\n", "and told once");
+}
+
 #[test]
 fn a_directory_that_is_held_and_words_that_mean_nothing_are_refused_with_what_would_be_right() {
     let (tree, _) = Tree::new("put a 1\n");
@@ -134,7 +169,7 @@ fn a_directory_that_is_held_and_words_that_mean_nothing_are_refused_with_what_wo
     let held = ch03_lsm::db::Db::open(&disk, &tree.path(), ch03_lsm::db::Options::default()).expect("it opens");
     let (status, said) = err(&run(&["shell", "--data", text(&tree.path())], ""));
     assert_eq!(status, Some(1));
-    assert!(said.contains("is held by another process"), "{said}");
+    assert!(said.contains("is held by another process or another handle of this one"), "{said}");
     drop(held);
     let (status, said) = err(&run(&["bench", "--workloads", "fillrandm"], ""));
     assert_eq!(status, Some(2));

@@ -14,6 +14,7 @@ use crate::engine::leveled::Leveled;
 use crate::error::Error;
 use crate::storage::batch::Batch;
 use crate::storage::table::{BlockCache, TableOptions};
+use crate::verify;
 
 /// What a put without a sync is.
 const UNSYNCED: WriteOptions = WriteOptions { sync: false };
@@ -45,7 +46,12 @@ impl Engine for Db {
             salt: rand::random(),
             ..Options::default()
         };
-        Ok(Self::open(&disk, dir, options)?.0)
+        let (db, recovered) = Self::open(&disk, dir, options)?;
+        // Not among the figures, which a program may read.
+        if let Some(tear) = verify::tear(recovered.torn.as_ref(), &recovered.given_up) {
+            eprintln!("{tear}");
+        }
+        Ok(db)
     }
 
     fn put(&self, key: &[u8], value: &[u8], sync: bool) -> Result<(), Error> {

@@ -5,13 +5,14 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use common::disk::{Disk, DiskFile, Lock, Open};
 
 use super::clock::{Clock, Gate};
 use crate::engine::token_bucket::{TokenBucket, Urgency};
+use crate::sync::Mutex;
 
 /// How fast a tree's tables may be written.
 #[derive(Debug)]

@@ -12,8 +12,8 @@
 
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, RwLock, Weak};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Weak};
 
 use common::disk::Disk;
 
@@ -22,6 +22,7 @@ use crate::engine::levels::TableId;
 use crate::error::Error;
 use crate::storage::files::table_path;
 use crate::storage::table::{BlockCache, Table, TableError};
+use crate::sync::{AtomicBool, Mutex, RwLock};
 
 /// What an open table takes beside its index and its filter, in bytes: names, handles, the kernel's part.
 const TABLE_BYTES: u64 = 1 << 10;

@@ -1,22 +1,23 @@
 //! Verifying: everything that a directory holds is read, and changed nowhere.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use common::disk::Disk;
 use common::disk::log::segments;
 
 use super::open::read_manifests;
+use crate::engine::bloom;
 use crate::engine::cursor::Cursor;
 use crate::engine::key::InternalKeyBuf;
 use crate::engine::levels::TableMeta;
 use crate::error::Error;
-use crate::storage::files::{WAL, lock, table_path};
+use crate::storage::files::{WAL, lock_to_read, table_path};
 use crate::storage::table::{NoCache, Table};
-use crate::storage::wal_recovery::{RecoveryMode, replay};
+use crate::storage::wal_recovery::{RecoveryMode, Torn, replay};
 
 /// What was read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Verified {
     /// Tables.
     pub tables: u64,
@@ -26,16 +27,20 @@ pub struct Verified {
     pub range_tombstones: u64,
     /// Batches in write-ahead logs.
     pub batches: u64,
+    /// Where the logs are torn, if they are. Nobody was promised what comes after it: it is no damage.
+    pub torn: Option<Torn>,
+    /// Logs after the one that is torn, which are given up with what follows the tear.
+    pub given_up: Vec<PathBuf>,
 }
 
-/// Reads every table that the manifest names and every log, and checks checksums, order, counts and bounds. Calls
-/// `progress` after each table.
+/// Reads every table that the manifest names and every log, and checks checksums, order, counts, bounds and filters. Calls
+/// `progress` after each table. It works where nothing can be written, too.
 ///
 /// # Errors
 ///
 /// The first damage.
 pub fn verify(disk: &Arc<dyn Disk>, dir: &Path, progress: &mut dyn FnMut(&TableMeta)) -> Result<Verified, Error> {
-    let _lock = lock(&**disk, dir)?;
+    let _lock = lock_to_read(&**disk, dir)?;
     let (state, _) = read_manifests(&**disk, dir)?;
     let mut verified = Verified::default();
     for meta in state.levels.iter().flatten() {
@@ -47,7 +52,7 @@ pub fn verify(disk: &Arc<dyn Disk>, dir: &Path, progress: &mut dyn FnMut(&TableM
     }
     let wals: Vec<_> = segments(&**disk, dir, WAL)?.into_iter().filter(|(number, _)| *number >= state.wal).collect();
     let recovered = replay(&**disk, &wals, RecoveryMode::TolerateTornTail, state.seq, &mut |_, _| {})?;
-    verified.batches = recovered.batches;
+    (verified.batches, verified.torn, verified.given_up) = (recovered.batches, recovered.torn, recovered.given_up);
     Ok(verified)
 }
 
@@ -63,6 +68,9 @@ fn verify_table(disk: &Arc<dyn Disk>, dir: &Path, meta: &TableMeta) -> Result<()
         let offset = cursor.block_offset();
         if last.as_ref().is_some_and(|last| last.as_key() >= key) {
             return Err(wrong(offset, format!("{key:?} does not come after {last:?}")));
+        }
+        if !table.may_contain(bloom::hash(key.user())) {
+            return Err(wrong(offset, format!("{key:?}, which the table's filter denies")));
         }
         first = first.or_else(|| Some(key.into()));
         last = Some(key.into());

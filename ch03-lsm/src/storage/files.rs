@@ -2,11 +2,12 @@
 //!
 //! | name | what it is |
 //! |---|---|
-//! | `lock` | held by the process that has the directory |
+//! | `lock` | held by who has the directory |
 //! | `manifest-NNNNNNNNNN.log` | which tables there are; of two, the later one counts if its first record is whole |
 //! | `wal-NNNNNNNNNN.log` | the write-ahead log of a memtable |
 //! | `NNNNNN.sst` | a table |
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use common::disk::log::SegmentName;
@@ -39,11 +40,28 @@ pub fn table_id(path: &Path) -> Option<TableId> {
 ///
 /// # Errors
 ///
-/// [`Error::Locked`] when another process has it.
+/// [`Error::Locked`] when it is held.
 pub fn lock(disk: &dyn Disk, dir: &Path) -> Result<Box<dyn Lock>, Error> {
     let path = dir.join(LOCK_NAME);
     disk.lock(&path).map_err(|error| match error.kind() {
-        std::io::ErrorKind::WouldBlock => Error::Locked { path },
+        ErrorKind::WouldBlock => Error::Locked { path },
         _ => Error::io("lock", &path)(error),
     })
+}
+
+/// Takes the lock of a directory that will only be read. `None` where it cannot be taken since nothing can be written: on a
+/// read-only file system nobody else does either, and elsewhere it is the caller's word that nobody does.
+///
+/// # Errors
+///
+/// [`Error::Locked`] when it is held.
+pub fn lock_to_read(disk: &dyn Disk, dir: &Path) -> Result<Option<Box<dyn Lock>>, Error> {
+    match lock(disk, dir) {
+        Err(Error::Io { source, .. })
+            if matches!(source.kind(), ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem) =>
+        {
+            Ok(None)
+        }
+        taken => taken.map(Some),
+    }
 }

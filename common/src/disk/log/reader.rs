@@ -47,7 +47,7 @@ impl SegmentReader {
     ///
     /// [`LogError::Header`] when it is none, [`LogError::TornHeader`] when it never became one, [`LogError::Io`].
     pub fn open(disk: &dyn Disk, path: &Path) -> Result<Self, LogError> {
-        let file = disk.open(path, Open::Existing).map_err(LogError::io("open", path))?;
+        let file = disk.open(path, Open::ReadOnly).map_err(LogError::io("open", path))?;
         let len = file.len().map_err(LogError::io("measure", path))?;
         let mut bytes = [0; HEADER_BYTES];
         let read = file.read_at(&mut bytes, 0).map_err(LogError::io("read", path))?;
