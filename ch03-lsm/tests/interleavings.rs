@@ -153,6 +153,10 @@ mod engine {
             pub fn keeps(&mut self, key: &InternalKey) -> bool {
                 self.0.keeps(key)
             }
+
+            pub fn seq_to_keep(&self, seq: Seq) -> Seq {
+                self.0.seq_to_keep(seq)
+            }
         }
     }
 }

@@ -62,10 +62,10 @@ fn targets_are_counted_from_the_last_level_upwards() {
     );
     for (bytes, base, expected) in [
         (1000, 6, vec![1000]),
-        (1001, 5, vec![100, 1001]),
+        (1001, 5, vec![1000, 1001]),
         (10_000, 5, vec![1000, 10_000]),
-        (25_000, 4, vec![250, 2500, 25_000]),
-        (900_000, 3, vec![900, 9000, 90_000, 900_000]),
+        (25_000, 4, vec![1000, 2500, 25_000]),
+        (900_000, 3, vec![1000, 9000, 90_000, 900_000]),
     ] {
         let targets = strategy.targets(&levels(&[(LAST, 1, bytes, 0, 9)]));
         assert_eq!((targets.base, &targets.bytes[base..]), (base, &expected[..]), "{bytes} bytes in the last level");
@@ -77,10 +77,10 @@ fn targets_are_counted_from_the_last_level_upwards() {
     let high = strategy.targets(&levels(&[(3, 1, 50, 0, 9), (LAST, 2, 2000, 0, 9)]));
     assert_eq!(high.base, 3, "level 0 must not be merged into a level below older data");
     assert_eq!((high.bytes[5], high.bytes[4]), (200, 20));
-    assert_eq!(high.bytes[3], 100, "a base level that held less would be written again with every merge of level 0");
+    assert_eq!(high.bytes[3], 1000, "a base level that held less would go down with every merge of level 0");
     // A last level that is emptier than the one above it.
-    let inverted = strategy.targets(&levels(&[(5, 1, 5000, 0, 9), (LAST, 2, 10, 0, 9)]));
-    assert_eq!((inverted.base, inverted.bytes[LAST], inverted.bytes[5]), (5, 5000, 500));
+    let inverted = strategy.targets(&levels(&[(5, 1, 25_000, 0, 9), (LAST, 2, 10, 0, 9)]));
+    assert_eq!((inverted.base, inverted.bytes[LAST], inverted.bytes[5]), (4, 25_000, 2500));
 }
 
 #[test]
@@ -161,6 +161,33 @@ fn the_table_that_brings_the_least_with_it_goes_down() {
     let mut twins = below.to_vec();
     twins.extend([(5, 21, 500, 0, 9), (5, 20, 500, 45, 55)]);
     assert_eq!(inputs(&merge(choose(&strategy, &levels(&twins)))), [(5, 20), (LAST, 3)], "of equals, the older");
+}
+
+#[test]
+fn tombstones_weigh_as_much_as_what_they_hide() {
+    let strategy = leveled();
+    // A hundred entries of 100 bytes in the last level; a tombstone counts as two of them.
+    let tree = |level: usize, tombstones: [u64; 3]| {
+        let mut last = table(1, 10_000, 0, 59);
+        last.entries = 100;
+        let mut added = vec![(LAST, last)];
+        for (at, tombstones) in (0..).zip(tombstones) {
+            let mut table = table(10 + at, 100, at * 20, at * 20 + 19);
+            (table.entries, table.tombstones) = (10, tombstones);
+            added.push((level, table));
+        }
+        Levels::new().apply(&Edit { removed: Vec::new(), added }).expect("the test's levels are a tree")
+    };
+    assert_eq!(choose(&strategy, &tree(5, [0, 0, 0])), Choice::Nothing, "300 bytes of 1,000");
+    assert_eq!(choose(&strategy, &tree(5, [1, 2, 0])), Choice::Nothing, "they hide 300 bytes more, which count twice");
+    let merged = merge(choose(&strategy, &tree(5, [1, 3, 0])));
+    assert_eq!(inputs(&merged), [(5, 11), (LAST, 1)], "1,100 bytes: and the table with most of them frees most");
+    assert_eq!(
+        choose(&strategy, &tree(0, [1, 2, 1])),
+        Choice::Nothing,
+        "three tables of four, which hide 800 bytes of 1,000"
+    );
+    assert_ne!(choose(&strategy, &tree(0, [1, 3, 1])), Choice::Nothing, "level 0 is full by what it hides");
 }
 
 #[test]
@@ -328,7 +355,7 @@ fn every_choice_leaves_a_tree_that_finds_the_newest_write() {
             state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
             ((state ^ (state >> 33)).wrapping_mul(0xff51_afd7_ed55_8ccd) >> 33) % bound
         };
-        let mut tree = Tree::new(Leveled { level0_tables: 3, base_bytes: 400, growth: 3, table_bytes: 100 });
+        let mut tree = Tree::new(Leveled { level0_tables: 3, base_bytes: 130, growth: 3, table_bytes: 100 });
         let mut model: BTreeMap<u64, u64> = BTreeMap::new();
         for round in 0..150 {
             let (begin, width) = (below(400), 1 + below(300));

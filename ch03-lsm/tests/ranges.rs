@@ -115,7 +115,7 @@ fn a_range_of_any_size_is_deleted_with_one_small_write_and_is_passed_over_with_a
 fn what_was_deleted_leaves_the_disk_and_the_tombstone_with_it_once_no_snapshot_needs_them() {
     // Whatever comes goes down at once, to the last level.
     let strategy = Arc::new(Leveled { level0_tables: 1, base_bytes: 1, growth: 1 << 30, table_bytes: 16 << 10 });
-    let (_, db) = filled_with(5_000, Options { strategy, ..options() });
+    let (_, db) = filled_with(8_000, Options { strategy, ..options() });
     let full = db.stats().levels[6];
     assert!(full.tables > 3, "{full:?}");
     let compact = || {
@@ -129,7 +129,7 @@ fn what_was_deleted_leaves_the_disk_and_the_tombstone_with_it_once_no_snapshot_n
     db.delete_range(b"b", b"y", NOW).expect("a delete");
     compact();
     assert_eq!(count(&db, ReadOptions::default(), true), 2);
-    assert_eq!(count(&db, ReadOptions { snapshot: Some(&snapshot), ..ReadOptions::default() }, true), 5_000);
+    assert_eq!(count(&db, ReadOptions { snapshot: Some(&snapshot), ..ReadOptions::default() }, true), 8_000);
     let stats = db.stats();
     assert!(stats.range_tombstones > 1, "one in each of the tables that it is cut into: {stats:?}");
     assert!(stats.levels[6].bytes >= full.bytes, "{stats:?}");

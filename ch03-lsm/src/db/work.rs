@@ -255,10 +255,13 @@ impl Inner {
                     sources.next()?;
                     continue;
                 }
-                let hidden = (verdict == Verdict::Hide)
-                    .then(|| InternalKeyBuf::new(key.user(), Stamp::new(key.stamp().seq(), Kind::Delete)));
-                let (key, value) =
-                    hidden.as_ref().map_or_else(|| (key, sources.value()), |hidden| (hidden.as_key(), &[]));
+                let stamp = key.stamp();
+                let (stamp_of_kind, value) = match verdict {
+                    Verdict::Hide => (Stamp::new(stamp.seq(), Kind::Delete), &[][..]),
+                    Verdict::Keep | Verdict::Drop => (stamp, sources.value()),
+                };
+                let kept_as =
+                    InternalKeyBuf::new(key.user(), stamp_of_kind.with_seq(retention.seq_to_keep(stamp.seq())));
                 // All versions of a key go into one table: no key is in two of a level.
                 let is_full = writer.as_ref().is_some_and(|writer| writer.len_bytes() >= merge.table_bytes);
                 if is_full && key.user() != last_user {
@@ -270,7 +273,8 @@ impl Inner {
                     writer = Some(create(made)?);
                 }
                 let writer = writer.as_mut().expect("it was made");
-                writer.add(key, value)?;
+                writer.add(kept_as.as_key(), value)?;
+                writer.covers(stamp.seq());
                 last_user.clear();
                 last_user.extend_from_slice(key.user());
             }

@@ -68,6 +68,12 @@ impl Stamp {
         Self::new(seq, Kind::Put)
     }
 
+    /// The same kind of write, with another number.
+    #[must_use]
+    pub fn with_seq(self, seq: Seq) -> Self {
+        Self(seq.0 << 8 | self.0 & 0xff)
+    }
+
     /// The number.
     pub fn seq(self) -> Seq {
         Seq(self.0 >> 8)

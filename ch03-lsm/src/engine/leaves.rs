@@ -2,14 +2,16 @@
 //!
 //! A skip list with a node for each entry visits a node for each comparison, and each is somewhere else in memory: with
 //! half a million entries an insert waits a dozen times for memory, and that is most of what a put costs. So entries are kept by the dozen in
-//! **leaves**, which are short sorted arrays, and the skip list holds the leaves: fifty times fewer nodes, which the
-//! processor's cache has room for, and then one array.
+//! **leaves**, which are short sorted arrays of where they are, and the skip list holds the leaves: fifty times fewer nodes, which the
+//! processor's cache has room for, and then one array. The entries themselves are in an [`Arena`], in the order in which they came.
 //!
 //! ```text
 //! skip list       first ──────────────▶ k ──────────────▶ t               first key of each leaf -> leaf
 //!                   │                   │                 │
 //!                   ▼                   ▼                 ▼
 //! leaves          [a b f h] ──k──▶ [k l m p q] ──t──▶ [t v]               each knows where it ends, and the one after it
+//!                    ╲    ╲            ╱
+//! arena           | f=1 | p=7 | a=2 | m=3 | ...                           entries, in the order in which they came
 //! ```
 //!
 //! A leaf that is full gives its upper half to a new one on its right. Who was on the way to it meanwhile sees by its end
@@ -25,28 +27,25 @@
     clippy::disallowed_types,
     reason = "readers and a writer share a memtable, and a leaf's lock is held for a search"
 )]
+#![allow(unsafe_code, reason = "an arena cannot tell whose entries it is asked for: see `entry`")]
 
 use std::ops::{Bound, Range};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use crossbeam_skiplist::SkipMap;
 
-use common::codec::varint;
-
+use super::arena::{Arena, Stored};
 use super::key::{InternalKey, InternalKeyBuf, Seq};
 
 /// How many entries a leaf has at most: an insert moves half of their slots on the average.
-const LEAF_ENTRIES: usize = 64;
+const LEAF_ENTRIES: usize = 96;
 
-/// How many bytes of keys and values it has at most, unless it is one entry: a split copies half of them.
-const LEAF_BYTES: usize = 8 << 10;
+/// By how many entries a leaf grows when it is full: what is kept free counts as used, and to grow by little is to copy often.
+const GROWTH_ENTRIES: usize = 8;
 
-/// By how much a leaf's bytes grow when they are full, and by how many its entries: what is kept free counts as used, and to
-/// grow by little is to copy often. Allocators have sizes like these.
-const GROWTH_BYTES: usize = 1 << 10;
-
-/// See [`GROWTH_BYTES`].
-const GROWTH_ENTRIES: usize = 16;
+/// How many more bytes the keys of a leaf must be known to share before the numbers are taken anew, which reads each key. Until then
+/// four bytes or more of a number still tell its key from others.
+const MORE_SHARED_BYTES: usize = 4;
 
 /// How many entries a run has at most.
 const RUN_ENTRIES: usize = 16;
@@ -54,10 +53,11 @@ const RUN_ENTRIES: usize = 16;
 /// A sorted map of entries that stay. Any number of threads may insert and read.
 ///
 /// **Invariants**: `index` has a leaf whose first key is below all others; each entry is in the leaf with the last first key
-/// that is not above it.
+/// that is not above it; what is in the leaves was stored by `arena`.
 #[derive(Debug)]
 pub struct Leaves {
     index: SkipMap<InternalKeyBuf, Arc<Leaf>>,
+    arena: Arena,
 }
 
 /// Some of the entries.
@@ -71,68 +71,41 @@ struct Leaf {
 /// The entries of a leaf.
 ///
 /// **Invariants**: `numbers` and `slots` are as many, in the order of the keys; all keys are below that of `next`, and begin
-/// with the `shared` bytes that it shares with the leaf's first key.
+/// with the `shared` bytes of the leaf's first key.
 #[derive(Debug, Default)]
 struct Sorted {
     shared: usize,
     /// What comes after that in each user's key, as a number: most comparisons end with it.
     numbers: Vec<u64>,
-    /// Where each entry begins in `bytes`.
-    slots: Vec<u32>,
-    bytes: Vec<u8>,
+    /// Where each entry is.
+    slots: Vec<Stored>,
     next: Option<(InternalKeyBuf, Arc<Leaf>)>,
 }
 
 /// Neighbours, copied, in order.
 #[derive(Debug, Clone, Default)]
 pub struct Run {
-    slots: Vec<u32>,
+    /// Where each begins, and where its value does.
+    entries: Vec<(usize, usize)>,
     bytes: Vec<u8>,
 }
 
-/// Where the key and the value of the entry at `slot` are: both lengths come first, as varints, then the key, then the value.
-fn places(bytes: &[u8], slot: u32) -> (Range<usize>, Range<usize>) {
-    let at = slot as usize;
-    let (key_len, value_len, taken) = match bytes[at..] {
-        [key, value, ..] if (key | value) < 0x80 => (usize::from(key), usize::from(value), 2),
-        _ => {
-            let length = |at: usize| varint::decode(&bytes[at..]).expect("it was encoded when it came");
-            let (key_len, first) = length(at);
-            let (value_len, second) = length(at + first);
-            (key_len as usize, value_len as usize, first + second)
-        }
-    };
-    let value_at = at + taken + key_len;
-    (at + taken..value_at, value_at..value_at + value_len)
-}
-
-/// The entry at `slot`.
-fn entry(bytes: &[u8], slot: u32) -> (&InternalKey, &[u8]) {
-    let (key, value) = places(bytes, slot);
-    (InternalKey::new(&bytes[key]).expect("it was a key when it came"), &bytes[value])
-}
-
-/// Appends an entry. Returns where it begins.
-fn append(key: &InternalKey, value: &[u8], bytes: &mut Vec<u8>) -> u32 {
-    let slot = u32::try_from(bytes.len()).expect("a leaf of more than one entry is small");
-    let lengths = [key.as_bytes().len(), value.len()];
-    reserve(bytes, lengths.iter().map(|len| len + varint::encoded_len(*len as u64)).sum());
-    varint::encode(key.as_bytes().len() as u64, bytes);
-    varint::encode(value.len() as u64, bytes);
-    bytes.extend_from_slice(key.as_bytes());
-    bytes.extend_from_slice(value);
-    slot
+/// An entry of a leaf.
+fn entry(arena: &Arena, slot: Stored) -> (&InternalKey, &[u8]) {
+    // SAFETY: a leaf keeps only what its own arena has stored.
+    let (key, value) = unsafe { arena.get(slot) };
+    (InternalKey::new(key).expect("it was a key when it came"), value)
 }
 
 impl Run {
     /// How many there are.
     pub fn len(&self) -> usize {
-        self.slots.len()
+        self.entries.len()
     }
 
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
-        self.slots.is_empty()
+        self.entries.is_empty()
     }
 
     /// The key of an entry.
@@ -141,7 +114,8 @@ impl Run {
     ///
     /// When there is none.
     pub fn key(&self, index: usize) -> &InternalKey {
-        entry(&self.bytes, self.slots[index]).0
+        let (begin, value_at) = self.entries[index];
+        InternalKey::new(&self.bytes[begin..value_at]).expect("it was a key when it was copied")
     }
 
     /// The value of an entry.
@@ -150,27 +124,31 @@ impl Run {
     ///
     /// When there is none.
     pub fn value(&self, index: usize) -> &[u8] {
-        entry(&self.bytes, self.slots[index]).1
+        let end = self.entries.get(index + 1).map_or(self.bytes.len(), |(begin, _)| *begin);
+        &self.bytes[self.entries[index].1..end]
     }
 
-    fn copy(&mut self, from: &Sorted, range: Range<usize>) {
-        for slot in &from.slots[range] {
-            let (key, value) = entry(&from.bytes, *slot);
-            self.slots.push(append(key, value, &mut self.bytes));
+    fn copy(&mut self, arena: &Arena, slots: &[Stored]) {
+        for slot in slots {
+            let (key, value) = entry(arena, *slot);
+            let begin = self.bytes.len();
+            self.bytes.extend_from_slice(key.as_bytes());
+            self.bytes.extend_from_slice(value);
+            self.entries.push((begin, begin + key.as_bytes().len()));
         }
     }
 
     fn clear(&mut self) {
-        self.slots.clear();
+        self.entries.clear();
         self.bytes.clear();
     }
 }
 
 impl Sorted {
     /// How many entries are below `key`, itself among them or not. It is none beyond the leaf's ends.
-    fn below(&self, key: &InternalKey, and_itself: bool) -> usize {
-        let is_below = |slot: &u32| {
-            let (other, _) = entry(&self.bytes, *slot);
+    fn below(&self, arena: &Arena, key: &InternalKey, and_itself: bool) -> usize {
+        let is_below = |slot: &Stored| {
+            let (other, _) = entry(arena, *slot);
             other < key || and_itself && other == key
         };
         let number = number(key, self.shared);
@@ -184,12 +162,7 @@ impl Sorted {
         low + self.slots[low..high].partition_point(is_below)
     }
 
-    fn is_full(&self, more_bytes: usize) -> bool {
-        self.slots.len() >= LEAF_ENTRIES || !self.slots.is_empty() && self.bytes.len() + more_bytes > LEAF_BYTES
-    }
-
-    fn insert(&mut self, place: usize, key: &InternalKey, value: &[u8]) {
-        let slot = append(key, value, &mut self.bytes);
+    fn insert(&mut self, place: usize, key: &InternalKey, slot: Stored) {
         if self.slots.len() == self.slots.capacity() {
             self.slots.reserve_exact(GROWTH_ENTRIES);
             self.numbers.reserve_exact(GROWTH_ENTRIES);
@@ -199,30 +172,25 @@ impl Sorted {
     }
 
     /// Gives the entries from `place` on to a new leaf, which follows and begins with `upper`. This one begins with `first`.
-    fn split(&mut self, first: &InternalKey, place: usize, upper: InternalKeyBuf) -> Arc<Leaf> {
+    fn split(&mut self, arena: &Arena, first: &InternalKey, place: usize, upper: InternalKeyBuf) -> Arc<Leaf> {
         let next = self.next.take();
         let end = next.as_ref().map(|(end, _)| end.as_key());
-        let mut above = self.copied(place..self.slots.len(), shared(upper.as_key(), end));
+        let mut above = self.copied(arena, place..self.slots.len(), shared(upper.as_key(), end));
         above.next = next;
-        *self = self.copied(0..place, shared(first, Some(upper.as_key())));
+        *self = self.copied(arena, 0..place, shared(first, Some(upper.as_key())));
         let leaf = Arc::new(Leaf { first: upper.clone(), sorted: RwLock::new(above) });
         self.next = Some((upper, Arc::clone(&leaf)));
         leaf
     }
 
     /// Some of the entries, in a leaf whose keys share so many bytes.
-    fn copied(&self, range: Range<usize>, shared: usize) -> Self {
-        let mut copy = Self { shared, ..Self::default() };
-        let len = |slot: &u32| places(&self.bytes, *slot).1.end - *slot as usize;
-        reserve(&mut copy.bytes, self.slots[range.clone()].iter().map(len).sum());
-        copy.numbers.reserve_exact(range.len());
-        copy.slots.reserve_exact(range.len());
-        for slot in &self.slots[range] {
-            let (key, value) = entry(&self.bytes, *slot);
-            copy.numbers.push(number(key, shared));
-            copy.slots.push(append(key, value, &mut copy.bytes));
+    fn copied(&self, arena: &Arena, range: Range<usize>, shared: usize) -> Self {
+        let slots = self.slots[range.clone()].to_vec();
+        if shared < self.shared + MORE_SHARED_BYTES {
+            return Self { shared: self.shared, numbers: self.numbers[range].to_vec(), slots, next: None };
         }
-        copy
+        let numbers = slots.iter().map(|slot| number(entry(arena, *slot).0, shared)).collect();
+        Self { shared, numbers, slots, next: None }
     }
 }
 
@@ -242,14 +210,6 @@ fn number(key: &InternalKey, from: usize) -> u64 {
     u64::from_be_bytes(bytes)
 }
 
-/// Makes room for `more` bytes, and not much more: to double would leave a quarter of a memtable free.
-fn reserve(bytes: &mut Vec<u8>, more: usize) {
-    let needed = bytes.len() + more;
-    if needed > bytes.capacity() {
-        bytes.reserve_exact(needed.next_multiple_of(GROWTH_BYTES) - bytes.len());
-    }
-}
-
 impl Leaf {
     fn read(&self) -> RwLockReadGuard<'_, Sorted> {
         self.sorted.read().unwrap_or_else(PoisonError::into_inner)
@@ -266,7 +226,7 @@ impl Default for Leaves {
         let leaf = Leaf { first: first.clone(), sorted: RwLock::default() };
         let index = SkipMap::new();
         index.insert(first, Arc::new(leaf));
-        Self { index }
+        Self { index, arena: Arena::default() }
     }
 }
 
@@ -283,6 +243,7 @@ impl Drop for Leaves {
 impl Leaves {
     /// Inserts an entry. Its key is not there yet.
     pub fn insert(&self, key: &InternalKey, value: &[u8]) {
+        let slot = self.arena.store(key.as_bytes(), value);
         let mut leaf = self.leaf_of(key);
         loop {
             let mut sorted = leaf.write();
@@ -291,18 +252,18 @@ impl Leaves {
                 leaf = right;
                 continue;
             }
-            let place = sorted.below(key, false);
-            if !sorted.is_full(key.as_bytes().len() + value.len()) {
-                return sorted.insert(place, key, value);
+            let place = sorted.below(&self.arena, key, false);
+            if sorted.slots.len() < LEAF_ENTRIES {
+                return sorted.insert(place, key, slot);
             }
             // What comes in order leaves full leaves behind.
             let (place, upper) = if place == sorted.slots.len() {
                 (place, InternalKeyBuf::from(key))
             } else {
                 let middle = sorted.slots.len() / 2;
-                (middle, entry(&sorted.bytes, sorted.slots[middle]).0.into())
+                (middle, entry(&self.arena, sorted.slots[middle]).0.into())
             };
-            let above = sorted.split(leaf.first.as_key(), place, upper.clone());
+            let above = sorted.split(&self.arena, leaf.first.as_key(), place, upper.clone());
             drop(sorted);
             self.index.insert(upper, above);
         }
@@ -311,7 +272,7 @@ impl Leaves {
     /// The first entry at or after a key, given to `read`, which must not insert: it has the leaf's lock.
     pub fn lower_bound<T>(&self, bound: Bound<&InternalKey>, read: impl FnOnce(&InternalKey, &[u8]) -> T) -> Option<T> {
         self.upwards(bound, |sorted, place| {
-            let (key, value) = entry(&sorted.bytes, sorted.slots[place]);
+            let (key, value) = entry(&self.arena, sorted.slots[place]);
             read(key, value)
         })
     }
@@ -319,7 +280,9 @@ impl Leaves {
     /// Copies the first entries at or after a key; none if there are none.
     pub fn run_up(&self, bound: Bound<&InternalKey>, run: &mut Run) {
         run.clear();
-        self.upwards(bound, |sorted, place| run.copy(sorted, place..sorted.slots.len().min(place + RUN_ENTRIES)));
+        self.upwards(bound, |sorted, place| {
+            run.copy(&self.arena, &sorted.slots[place..sorted.slots.len().min(place + RUN_ENTRIES)]);
+        });
     }
 
     /// Copies the last entries at or before a key; none if there are none.
@@ -347,11 +310,11 @@ impl Leaves {
                     continue;
                 }
                 let end = match bound {
-                    Bound::Included(key) => sorted.below(key, true),
-                    Bound::Excluded(key) => sorted.below(key, false),
+                    Bound::Included(key) => sorted.below(&self.arena, key, true),
+                    Bound::Excluded(key) => sorted.below(&self.arena, key, false),
                     Bound::Unbounded => sorted.slots.len(),
                 };
-                run.copy(&sorted, end.saturating_sub(RUN_ENTRIES)..end);
+                run.copy(&self.arena, &sorted.slots[end.saturating_sub(RUN_ENTRIES)..end]);
                 break;
             }
             if !run.is_empty() {
@@ -374,7 +337,7 @@ impl Leaves {
         while let Some(leaf) = next {
             let sorted = leaf.read();
             for slot in &sorted.slots {
-                let (key, value) = entry(&sorted.bytes, *slot);
+                let (key, value) = entry(&self.arena, *slot);
                 visit(key, value)?;
             }
             next = sorted.next.as_ref().map(|(_, next)| Arc::clone(next));
@@ -405,8 +368,8 @@ impl Leaves {
                 let is_above = |key: &InternalKey| key < leaf.first.as_key();
                 let place = match bound {
                     Bound::Included(key) | Bound::Excluded(key) if is_above(key) => 0,
-                    Bound::Included(key) => sorted.below(key, false),
-                    Bound::Excluded(key) => sorted.below(key, true),
+                    Bound::Included(key) => sorted.below(&self.arena, key, false),
+                    Bound::Excluded(key) => sorted.below(&self.arena, key, true),
                     Bound::Unbounded => 0,
                 };
                 if place < sorted.slots.len() {

@@ -11,10 +11,16 @@
 //!
 //! ```text
 //!     level 0   newest tables, any keys        4 of them are merged into the base level
-//!     level 4   ████                           base level: the first with a target of base_bytes / 10 or more
+//!     level 4   ████                           base level: small enough for level 0 to be merged into; may hold base_bytes
 //!     level 5   ████████████████
 //!     level 6   ████████████████████████████████████████████████████████   the target is what it holds
 //! ```
+//!
+//! The base level alone may hold more than its part, up to `base_bytes`: with every merge of level 0 most of it is written
+//! again, and what it hands down at once, and not table by table, meets the level below once. That is paid for in space.
+//!
+//! A tombstone takes a few bytes and keeps an entry further down from going, which space is not free until the two have met.
+//! So tombstones weigh more than their bytes: a level is the fuller for them, and the table with most of them goes first.
 //!
 //! **Left out**: splitting one compaction over several threads, and compacting for the sake of reads alone.
 
@@ -29,7 +35,7 @@ use super::levels::{LEVELS, Levels, TableId, TableMeta};
 pub struct Leveled {
     /// How many tables of level 0 call for a compaction.
     pub level0_tables: usize,
-    /// The most that the base level may hold, in bytes.
+    /// How much the base level is to hold, in bytes.
     pub base_bytes: u64,
     /// How many times larger each level is than the one above.
     pub growth: u64,
@@ -52,6 +58,35 @@ pub struct Targets {
     pub bytes: [u64; LEVELS],
 }
 
+/// How often a tombstone counts as the entry that it hides: once for the space, and once because who walks over the keys
+/// passes both.
+const TOMBSTONE_WEIGHT: u64 = 2;
+
+/// What tombstones keep from going, as far as it can be told: each hides an entry of the mean size.
+#[derive(Debug, Clone, Copy)]
+struct Hidden {
+    entry_bytes: u64,
+}
+
+impl Hidden {
+    /// The mean is that of the level that holds the most.
+    fn new(levels: &Levels) -> Self {
+        let largest = (1..LEVELS).max_by_key(|level| levels.level_bytes(*level)).unwrap_or(0);
+        let entries: u64 = levels.level(largest).iter().map(|table| table.entries).sum();
+        Self { entry_bytes: levels.level_bytes(largest) / entries.max(1) }
+    }
+
+    /// What the tombstones of a table hide, counted as often as they weigh.
+    fn bytes(self, table: &TableMeta) -> u64 {
+        table.tombstones.saturating_mul(self.entry_bytes).saturating_mul(TOMBSTONE_WEIGHT)
+    }
+
+    /// A table with what its tombstones hide.
+    fn weight(self, table: &TableMeta) -> u64 {
+        table.len_bytes.saturating_add(self.bytes(table))
+    }
+}
+
 impl Leveled {
     /// The base level and the targets, for what the levels hold.
     pub fn targets(&self, levels: &Levels) -> Targets {
@@ -66,18 +101,22 @@ impl Leveled {
             bytes[base - 1] = (bytes[base] / self.growth.max(1)).max(1);
             base -= 1;
         }
-        bytes[base] = bytes[base].max(self.base_bytes / self.growth.max(1));
+        bytes[base] = bytes[base].max(self.base_bytes);
         Targets { base, bytes }
         // <<<
     }
 
-    /// How much each level exceeds its target: 1.0 is full. Level 0 counts tables.
+    /// How much each level exceeds its target: 1.0 is full. Level 0 counts tables, and what they hide.
     pub fn scores(&self, levels: &Levels) -> [f64; LEVELS] {
         let targets = self.targets(levels);
+        let hidden = Hidden::new(levels);
         let mut scores = [0.0; LEVELS];
-        scores[0] = levels.level(0).len() as f64 / self.level0_tables as f64;
+        let hidden_in_level0: u64 = levels.level(0).iter().map(|table| hidden.bytes(table)).sum();
+        let tables = levels.level(0).len() as f64 / self.level0_tables as f64;
+        scores[0] = tables.max(hidden_in_level0 as f64 / targets.bytes[targets.base].max(1) as f64);
         for (level, score) in scores.iter_mut().enumerate().take(LEVELS - 1).skip(targets.base) {
-            *score = levels.level_bytes(level) as f64 / targets.bytes[level].max(1) as f64;
+            let weight: u64 = levels.level(level).iter().map(|table| hidden.weight(table)).sum();
+            *score = weight as f64 / targets.bytes[level].max(1) as f64;
         }
         scores
     }
@@ -101,11 +140,12 @@ impl Leveled {
     }
 
     fn of_level(&self, levels: &Levels, level: usize, busy: &BTreeSet<TableId>) -> Choice {
-        // >>> exercise: the table that brings the least of the next level with it, for what it is itself
+        // >>> exercise: the table that brings the least of the next level with it, for what it weighs itself
+        let hidden = Hidden::new(levels);
         let cost = |table: &TableMeta| {
             let (first, last) = (table.smallest.as_key().user(), table.largest.as_key().user());
             let below: u64 = levels.overlapping(level + 1, first, last).iter().map(|other| other.len_bytes).sum();
-            below.saturating_mul(1024) / table.len_bytes.max(1)
+            below.saturating_mul(1024) / hidden.weight(table).max(1)
         };
         let mut tables: Vec<_> = levels.level(level).iter().filter(|table| !busy.contains(&table.id)).collect();
         tables.sort_by_key(|table| (cost(table), table.id));

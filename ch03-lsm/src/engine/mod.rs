@@ -29,6 +29,8 @@ pub mod size_tiered;
 
 pub mod simulation;
 
+mod arena;
+
 pub mod leaves;
 
 pub mod token_bucket;

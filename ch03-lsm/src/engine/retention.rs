@@ -2,7 +2,8 @@
 //!
 //! Of a key's versions a reader sees one: the newest that is not newer than the reader's snapshot. A version that no
 //! snapshot sees, now or later, is left out when tables are merged, and so is a tombstone that has nothing left to hide.
-//! Range tombstones count among the versions of every key that they cover, and are themselves kept by the same rule.
+//! Range tombstones count among the versions of every key that they cover, and are themselves kept by the same rule. What
+//! everybody sees, with nothing older below, does not need its number any more.
 //!
 //! ```text
 //!      snapshots          10          20      now
@@ -75,6 +76,12 @@ impl Retention {
         self.seen_by = seen_by;
         let hides_nothing = stamp.kind() == Some(Kind::Delete) && self.is_bottom && seen_by == 0;
         !hides_nothing && (self.ranges.is_empty() || !self.is_covered(key, seen_by))
+    }
+
+    /// The number to keep the version with that [`keeps`](Self::keeps) has just kept: its own, or 0, which compresses better,
+    /// when all there are and all to come see it, and nothing older is left that it has to be told from.
+    pub fn seq_to_keep(&self, seq: Seq) -> Seq {
+        if self.is_bottom && self.seen_by == 0 { Seq::default() } else { seq }
     }
 
     /// The first reader, upwards, who sees that write.

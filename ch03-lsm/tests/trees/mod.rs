@@ -18,7 +18,7 @@ pub(crate) type Model = BTreeMap<Vec<u8>, Vec<u8>>;
 
 /// Small, so that much happens, and nothing in the background.
 pub(crate) fn options() -> Options {
-    let strategy = Leveled { level0_tables: 2, base_bytes: 4 << 10, growth: 3, table_bytes: 2 << 10 };
+    let strategy = Leveled { level0_tables: 2, base_bytes: 1 << 10, growth: 3, table_bytes: 2 << 10 };
     let table = TableOptions { block_bytes: 512, ..TableOptions::default() };
     Options { memtable_bytes: 4 << 10, threads: 0, strategy: Arc::new(strategy), table, salt: 5, ..Options::default() }
 }

@@ -36,12 +36,12 @@ pub enum VarintError {
 }
 
 /// Appends the encoding of `value`: 1 to [`MAX_BYTES`] bytes.
-pub fn encode(mut value: u64, out: &mut Vec<u8>) {
+pub fn encode(mut value: u64, out: &mut impl Extend<u8>) {
     while value >= 0x80 {
-        out.push(value as u8 | 0x80);
+        out.extend([value as u8 | 0x80]);
         value >>= 7;
     }
-    out.push(value as u8);
+    out.extend([value as u8]);
 }
 
 /// How many bytes [`encode`] appends for `value`.

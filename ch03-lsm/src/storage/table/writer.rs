@@ -109,6 +109,11 @@ impl TableWriter {
         Ok(())
     }
 
+    /// A write that it holds had this number, whatever it is kept with: the table is as new as that.
+    pub fn covers(&mut self, seq: Seq) {
+        self.newest = self.newest.max(seq);
+    }
+
     /// Adds range tombstones. Where they begin and end is not bound to the entries.
     pub fn add_ranges(&mut self, ranges: &RangeTombstones) {
         self.ranges.extend(ranges);
