@@ -26,6 +26,9 @@
 //! logs before the one that is synced. A tail may also be gone without a trace, where the file's new length was not durable:
 //! then the next log begins with a number that is too high.
 //!
+//! A log that was not ended may have space left that was reserved for it: there nothing was written, and it ends before it. It is
+//! cut when it is ended, before anything attests that it was synced: one that still has such space then is damaged.
+//!
 //! **Left out**: skipping what is damaged and going on behind it, which RocksDB offers for the desperate.
 
 use std::path::{Path, PathBuf};
@@ -110,6 +113,11 @@ fn replay_to_tear(
     apply: &mut dyn FnMut(Seq, Write<'_>),
 ) -> Result<Option<(Torn, usize)>, Error> {
     todo!("wal_recovery: batches whose numbers follow on are applied, older ones are passed over; a gap or a flaw is a tear; you have disk, wals, recovered, apply")
+}
+
+/// The first of the logs `later` that attests that the log before them was durable beyond `offset`.
+fn evidence<'a>(disk: &dyn Disk, later: &'a [(u64, PathBuf)], offset: u64) -> Result<Option<&'a Path>, Error> {
+    todo!("wal_recovery: ask each later log, the first with the offset, and those behind it whether anything of theirs was synced; you have disk, later, offset")
 }
 
 /// Whether a log attests that the one before it was durable beyond `offset`, or that it was synced itself.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use ch03_lsm::db::{Db, Options, WriteOptions};
 use ch03_lsm::engine::leveled::Leveled;
 use ch03_lsm::error::Error;
+use common::disk::log::FILL;
 use common::disk::{Disk, SimDisk};
 
 const DIR: &str = "/data";
@@ -84,9 +85,9 @@ fn flip_everywhere(disk: &SimDisk, model: &Model, tolerated: impl Fn(&Path, u64)
             path.file_name().expect("a name").to_string_lossy().chars().filter(char::is_ascii_alphabetic).collect();
         let bytes = disk.cached(&path).unwrap_or_default();
         for byte in 0..len {
-            // The zeros before a seal are as good as one another: every fortieth of them will do.
-            let is_zero = |at: u64| bytes.get(at as usize) == Some(&0);
-            let is_filling = byte > 64 && (byte - 8..byte + 8).all(is_zero);
+            // The zeros before a seal are as good as one another, and so is reserved space: every fortieth of them will do.
+            let is = |at: u64, what: u8| bytes.get(at as usize) == Some(&what);
+            let is_filling = byte > 64 && [0, FILL].iter().any(|what| (byte - 8..byte + 8).all(|at| is(at, *what)));
             if is_filling && byte % 40 != 0 {
                 continue;
             }
@@ -132,6 +133,9 @@ fn a_flipped_bit_in_a_tree_that_was_killed_gives_up_a_tail_at_worst() {
     let wal =
         disk.list(Path::new(DIR)).expect("a list").into_iter().rfind(|path| path.to_string_lossy().contains("wal-"));
     let wal = wal.expect("there is a log");
-    let len = disk.durable(&wal).expect("it is there").len() as u64;
+    let bytes = disk.durable(&wal).expect("it is there");
+    let reserved = bytes.iter().rev().take_while(|byte| **byte == FILL).count();
+    assert!(reserved > 0, "its last write was synced, and it has not been ended");
+    let len = (bytes.len() - reserved) as u64;
     flip_everywhere(&disk, &model, |path, byte| path == wal && byte + 130 > len);
 }

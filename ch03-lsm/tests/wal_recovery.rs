@@ -7,7 +7,7 @@ use ch03_lsm::error::Error;
 use ch03_lsm::storage::batch::Batch;
 use ch03_lsm::storage::files::WAL;
 use ch03_lsm::storage::wal_recovery::{Recovered, RecoveryMode, replay};
-use common::disk::log::{SegmentHeader, SegmentWriter};
+use common::disk::log::{FILL, SegmentHeader, SegmentWriter};
 use common::disk::{Disk, Open, SimDisk};
 use common::judge::seeds;
 
@@ -37,6 +37,18 @@ impl Logs {
         let header = SegmentHeader { number, salt: number, prior_durable_bytes };
         self.log = Some(SegmentWriter::create(&self.disk, &path, header).unwrap());
         self.wals.push((number, path));
+        self
+    }
+
+    /// Lets the log reserve space whenever it is synced.
+    fn reserving(mut self) -> Self {
+        self.log = self.log.map(|log| log.reserving(4_096));
+        self
+    }
+
+    /// Ends the log: durable, and without what was reserved.
+    fn finish(mut self) -> Self {
+        self.log.as_mut().expect("a log was begun").finish().unwrap();
         self
     }
 
@@ -247,6 +259,53 @@ fn a_header_that_attests_to_less_than_what_is_left_leaves_a_tear() {
     }
     let earlier = logs.ends[0].1 + 1;
     assert!(logs.replay(&logs.cut(0, earlier), TOLERATE, 0).1.is_err(), "and the second is attested");
+}
+
+#[test]
+fn reserved_space_is_the_end_of_a_log_and_what_is_lost_before_it_is_a_tear() {
+    let ends_reserved = |logs: &Logs, log| logs.disk.cached(logs.path(log)).unwrap().ends_with(&[FILL; 100]);
+    let logs = Logs::new().log().reserving().batch(2).sync().batch(1).log().reserving().batch(3).sync().batch(1);
+    assert!(ends_reserved(&logs, 0) && ends_reserved(&logs, 1), "neither was ended");
+    // The first is not the last one: nothing after it was lost, as the numbers of the next one show.
+    let first = Logs::new().log().reserving().batch(2).sync().log().batch(2);
+    for mode in [TOLERATE, ABSOLUTE] {
+        let (applied, recovered) = first.replay(&first.disk, mode, 0);
+        assert_eq!((applied, recovered.unwrap().torn), (up_to(4), None), "{mode:?}");
+    }
+    let (end, before) = logs.last_ends(1);
+    let last_alone = Logs { wals: logs.wals[1..].to_vec(), ..Logs::new() };
+    for mode in [TOLERATE, ABSOLUTE] {
+        let (applied, recovered) = last_alone.replay(&logs.disk, mode, 3);
+        assert_eq!((applied, recovered.unwrap().torn), (vec![4, 5, 6, 7], None), "{mode:?}: it is how a log ends");
+    }
+    // Lost bytes read as zeros, and those of another sector behind them are there.
+    for lost in [before..end, before..end + 100, before..before + 9] {
+        let disk = logs.disk.fork();
+        let file = disk.open(logs.path(1), Open::Existing).unwrap();
+        file.write_at(&vec![0; (lost.end - lost.start) as usize], lost.start).unwrap();
+        let (applied, recovered) = last_alone.replay(&disk, TOLERATE, 3);
+        assert_eq!(applied, [4, 5, 6], "bytes {lost:?}");
+        assert_eq!(recovered.unwrap().torn.map(|torn| torn.offset), Some(before), "bytes {lost:?}: it is said");
+        let Err(Error::TornTail { path, offset, .. }) = last_alone.replay(&disk, ABSOLUTE, 3).1 else {
+            panic!("bytes {lost:?}: a batch was lost, and nobody is told")
+        };
+        assert_eq!((path.as_path(), offset), (logs.path(1), before), "bytes {lost:?}");
+    }
+    // A log that a later sync covered was ended before it: what reads as reserved there is a write that the disk has dropped.
+    let ended = Logs::new().log().reserving().batch(2).sync().batch(1).finish().log().batch(1).sync().batch(1);
+    assert!(!ends_reserved(&ended, 0) && ended.replay(&ended.disk, ABSOLUTE, 0).1.is_ok());
+    let attested = Logs::new().log().reserving().batch(2).sync().batch(1).sync().log();
+    for (logs, which) in [(&ended, "a mark"), (&attested, "a header")] {
+        let (end, before) = logs.last_ends(0);
+        let disk = logs.disk.fork();
+        let file = disk.open(logs.path(0), Open::Existing).unwrap();
+        file.write_at(&vec![FILL; (end - before) as usize], before).unwrap();
+        for mode in [TOLERATE, ABSOLUTE] {
+            let error = logs.replay(&disk, mode, 0).1.expect_err("what was durable is missing");
+            let Error::Record { path, offset, .. } = &error else { panic!("{which}, {mode:?}: {error}") };
+            assert_eq!((path.as_path(), *offset, error.is_damage()), (logs.path(0), before, true), "{which}, {mode:?}");
+        }
+    }
 }
 
 #[test]

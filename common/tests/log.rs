@@ -11,6 +11,9 @@ use common::disk::{Crash, Disk, DiskFile, Fault, Open, Operation, SimDisk};
 use rand::{RngExt, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 
+#[path = "log/reserved.rs"]
+mod reserved;
+
 const NAME: SegmentName = SegmentName { prefix: "log" };
 const SALT: u64 = 0x0123_4567_89ab_cdef;
 
@@ -130,7 +133,7 @@ fn a_mark_says_what_was_durable_and_nothing_more() {
 fn a_crash_at_every_operation_leaves_a_prefix_with_all_that_was_synced() {
     let live = |disk: &SimDisk, seed: u64, written: &mut Vec<Vec<u8>>, durable: &mut usize| -> Result<(), LogError> {
         let mut rng = Xoshiro256PlusPlus::seed_from_u64(seed);
-        let mut writer = create_or_err(disk)?;
+        let mut writer = create_or_err(disk)?.reserving([0, 20_000, 100_000][seed as usize % 3]);
         for number in 0..40 {
             let len = [rng.random_range(0..50), rng.random_range(0..2000), rng.random_range(0..2 * BLOCK_BYTES)];
             let record = record(number, len[rng.random_range(0..3)]);
@@ -149,8 +152,8 @@ fn a_crash_at_every_operation_leaves_a_prefix_with_all_that_was_synced() {
         *durable = written.len();
         Ok(())
     };
-    let (mut points, mut torn) = (0, 0);
-    for seed in 0..8 {
+    let (mut points, mut torn, mut reserved) = (0, 0, 0);
+    for seed in 0..9 {
         let disk = SimDisk::new(seed);
         live(&disk, seed, &mut Vec::new(), &mut 0).unwrap();
         for k in 1..=disk.operations() {
@@ -170,7 +173,8 @@ fn a_crash_at_every_operation_leaves_a_prefix_with_all_that_was_synced() {
                     Ok(found) => {
                         assert!(written.starts_with(&found.records), "{what}: a record that was not written there");
                         assert!(found.records.len() >= durable, "{what}: {} of {durable}", found.records.len());
-                        torn += u64::from(found.ending != Ending::Clean);
+                        torn += u64::from(matches!(found.ending, Ending::Torn(_) | Ending::Zeros));
+                        reserved += u64::from(found.ending == Ending::Reserved);
                     }
                     Err(LogError::TornHeader { .. } | LogError::Io { .. }) => {
                         assert!(written.is_empty(), "{what}: the header was durable before the first record");
@@ -181,7 +185,8 @@ fn a_crash_at_every_operation_leaves_a_prefix_with_all_that_was_synced() {
         }
     }
     assert!(torn > points / 10, "{torn} torn tails at {points} points: this test tests little");
-    println!("{points} points, {torn} torn tails");
+    assert!(reserved > points / 10, "{reserved} ends in reserved space at {points} points: this test tests little");
+    println!("{points} points, {torn} torn tails, {reserved} ends in reserved space");
 }
 
 fn create_or_err(disk: &SimDisk) -> Result<SegmentWriter, LogError> {
@@ -438,7 +443,8 @@ fn a_write_that_failed_goes_to_the_same_place_when_it_is_tried_again() {
 #[test]
 fn a_segment_whose_sync_has_failed_takes_nothing_any_more() {
     type Attempt = fn(&mut SegmentWriter) -> Result<(), LogError>;
-    let attempts: [(&str, Attempt); 5] = [
+    let attempts: [(&str, Attempt); 6] = [
+        ("finish", SegmentWriter::finish),
         ("append", |writer| writer.append(b"behind what may be gone").map(|_| ())),
         ("write", SegmentWriter::write),
         ("sync", SegmentWriter::sync),

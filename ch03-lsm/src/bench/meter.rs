@@ -66,7 +66,8 @@ pub fn forget_peak() {
 }
 
 /// The bytes that the files in a directory and below take. A file that has been given more blocks than it is long, as logs are
-/// to be appended to, takes what it is long: that surplus is the same for a small database and a large one.
+/// to be appended to, takes what it is long, and one that is longer than what was written to it takes the blocks that it has:
+/// that surplus is the same for a small database and a large one. What a log reserves by writing it, as this tree's does, counts.
 ///
 /// # Errors
 ///

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use common::disk::log::{RECORD_MAX_BYTES, SegmentHeader, SegmentWriter};
 
+use super::options::Options;
 use super::view::{Mem, View};
 use super::{Inner, Work};
 use crate::engine::key::Seq;
@@ -22,6 +23,10 @@ use crate::sync::{Condvar, Mutex, MutexGuard};
 
 /// How many bytes a group takes along at most: who waits for a sync should not wait for a long write as well.
 const GROUP_BYTES: usize = 1 << 20;
+
+/// How much of a log is reserved at a time when writes are synced, in bytes: a step costs as much as a few syncs, and serves for
+/// more than a thousand small ones. No more than what a memtable takes: what a log is long by, roughly.
+const RESERVED_BYTES: usize = 256 << 10;
 
 /// How long a write waits while level 0 is too full.
 const SLOWDOWN: Duration = Duration::from_millis(1);
@@ -65,10 +70,17 @@ struct WalWriter {
 impl WalWriter {
     /// Makes everything durable that was ever written: a prefix without a hole.
     fn sync(&mut self) -> Result<(), Error> {
-        for mut log in self.older.drain(..) {
-            log.sync()?;
-        }
+        self.finish_older()?;
         Ok(self.log.sync()?)
+    }
+
+    /// Ends the logs that are not written any more. Not as the next one is begun: that would cost a sync where nobody has
+    /// asked for one.
+    fn finish_older(&mut self) -> Result<(), Error> {
+        for mut log in self.older.drain(..) {
+            log.finish()?;
+        }
+        Ok(())
     }
 }
 
@@ -281,7 +293,7 @@ impl Inner {
     }
 
     pub(super) fn create_wal(&self, number: u64, prior_durable_bytes: u64) -> Result<SegmentWriter, Error> {
-        create_wal(&*self.disk, &self.dir, number, self.options.salt, prior_durable_bytes)
+        create_wal(&*self.disk, &self.dir, number, &self.options, prior_durable_bytes)
     }
 
     pub(super) fn flush(&self) -> Result<(), Error> {
@@ -319,7 +331,7 @@ impl Inner {
     pub(super) fn close(&self) -> Result<(), Error> {
         Self::check(&self.work())?;
         let mut wal = self.commits.log.lock().expect("no thread panics with it");
-        wal.sync()?;
+        wal.finish_older()?;
         wal.log.seal()?;
         drop(wal);
         self.work().manifest.seal()?;
@@ -332,15 +344,15 @@ pub(super) fn create_wal(
     disk: &dyn common::disk::Disk,
     dir: &std::path::Path,
     number: u64,
-    salt: u64,
+    options: &Options,
     prior_durable_bytes: u64,
 ) -> Result<SegmentWriter, Error> {
-    let header = SegmentHeader { number, salt: salt.wrapping_add(number), prior_durable_bytes };
+    let header = SegmentHeader { number, salt: options.salt.wrapping_add(number), prior_durable_bytes };
     let path = WAL.path(dir, number);
     let log = SegmentWriter::create(disk, &path, header).inspect_err(|_| {
         // Whether it is there or not is all the same to who recovers.
         let _: std::io::Result<()> = disk.remove(&path);
     })?;
     disk.sync_dir(dir).map_err(Error::io("sync", dir))?;
-    Ok(log)
+    Ok(log.reserving(RESERVED_BYTES.min(options.memtable_bytes) as u64))
 }

@@ -53,7 +53,7 @@ impl Inner {
         let (wal, manifest_number) = (state.next_file, state.next_file + 1);
         state.next_file += 2;
         state.wal = wal;
-        let log = create_wal(&**disk, dir, wal, options.salt, 0)?;
+        let log = create_wal(&**disk, dir, wal, &options, 0)?;
         let manifest = begin_manifest(&**disk, dir, manifest_number, &state, options.salt)?;
         // The new manifest says everything that they did.
         let obsolete = manifests.into_iter().chain(wals).map(|(_, path)| path);

@@ -4,7 +4,8 @@ use std::path::Path;
 
 use common::cli::{self, Table, human};
 use common::disk::log::{
-    BLOCK_BYTES, Ending, FRAGMENT_HEADER_BYTES, Fragment, HEADER_BYTES, Kind as FragmentKind, LogError, SegmentReader,
+    BLOCK_BYTES, Ending, FILL, FRAGMENT_HEADER_BYTES, Fragment, HEADER_BYTES, Kind as FragmentKind, LogError,
+    SegmentReader,
 };
 use common::disk::{Disk, DiskFile, Open};
 
@@ -44,6 +45,7 @@ pub(super) fn dump(disk: &dyn Disk, path: &Path, what: &str, explain: Explain, l
         judged.attested,
         match judged.ending {
             Some(Ending::Clean) | None => "nothing".to_owned(),
+            Some(Ending::Reserved) => "reserved space".to_owned(),
             Some(Ending::Zeros) => "zeros".to_owned(),
             Some(Ending::Torn(flaw)) =>
                 format!("a torn tail ({flaw}), which nothing here attests to have been durable"),
@@ -101,10 +103,12 @@ fn fragments(file: &dyn DiskFile, path: &Path, len: u64, end: u64, limit: usize)
         let Some(bytes) = block.get((at - begin) as usize..).filter(|bytes| !bytes.is_empty()) else { break };
         let decoded = Fragment::decode(u64::from_le_bytes(salt), at, bytes);
         let is_rest = bytes.iter().all(|byte| *byte == 0);
+        let is_reserved = bytes.iter().all(|byte| *byte == FILL);
         let (taken, stored, what) = match decoded {
             _ if is_rest && (bytes.len() <= FRAGMENT_HEADER_BYTES || decoded.is_err()) => {
                 (bytes.len(), None, "zeros, to the end of the block or of the file".to_owned())
             }
+            _ if is_reserved => (bytes.len(), None, "reserved, to the end of the block or of the file".to_owned()),
             Ok(fragment) => {
                 let what = match fragment.durable_bytes() {
                     Some(durable) => format!("durable up to byte {durable}"),

@@ -15,6 +15,9 @@
 //! logs before the one that is synced. A tail may also be gone without a trace, where the file's new length was not durable:
 //! then the next log begins with a number that is too high.
 //!
+//! A log that was not ended may have space left that was reserved for it: there nothing was written, and it ends before it. It is
+//! cut when it is ended, before anything attests that it was synced: one that still has such space then is damaged.
+//!
 //! **Left out**: skipping what is damaged and going on behind it, which RocksDB offers for the desperate.
 
 use std::path::{Path, PathBuf};
@@ -80,13 +83,9 @@ pub fn replay(
         return Ok(recovered);
     };
     let Torn { path, offset, what } = &torn;
-    for (index, (_, later)) in wals[logs..].iter().enumerate() {
-        // The log behind the tear speaks of the torn one; those behind that speak of others, and a sync of those covers it.
-        let beyond = if index == 0 { *offset } else { HEADER_BYTES as u64 };
-        if attests(disk, later, beyond)? {
-            let what = format!("{what}, though {} attests that it was durable", later.display());
-            return Err(Error::Record { path: path.clone(), offset: *offset, what });
-        }
+    if let Some(later) = evidence(disk, &wals[logs..], *offset)? {
+        let what = format!("{what}, though {} attests that it was durable", later.display());
+        return Err(Error::Record { path: path.clone(), offset: *offset, what });
     }
     if mode == RecoveryMode::AbsoluteConsistency {
         return Err(Error::TornTail { path: path.clone(), offset: *offset, what: what.clone() });
@@ -159,9 +158,26 @@ fn replay_to_tear(
         }
         match reader.ending() {
             Some(Ending::Torn(flaw)) => return Ok(Some((torn(path, reader.end(), flaw.to_string()), index + 1))),
-            // No space is reserved: where a length was durable before the bytes, the bytes are lost.
+            // What is reserved is not zeros: where a length was durable before the bytes, the bytes are lost.
             Some(Ending::Zeros) => return Ok(Some((torn(path, reader.end(), Flaw::Zeros.to_string()), index + 1))),
+            Some(Ending::Reserved) if evidence(disk, &wals[index + 1..], reader.end())?.is_some() => {
+                return Ok(Some((torn(path, reader.end(), Flaw::Reserved.to_string()), index + 1)));
+            }
             _ => before = Some((path.clone(), reader.end())),
+        }
+    }
+    Ok(None)
+    // <<<
+}
+
+/// The first of the logs `later` that attests that the log before them was durable beyond `offset`.
+fn evidence<'a>(disk: &dyn Disk, later: &'a [(u64, PathBuf)], offset: u64) -> Result<Option<&'a Path>, Error> {
+    // >>> exercise: ask each later log, the first with the offset, and those behind it whether anything of theirs was synced
+    for (index, (_, path)) in later.iter().enumerate() {
+        // The first one speaks of the log in question; those behind it speak of others, and a sync of those covers it.
+        let beyond = if index == 0 { offset } else { HEADER_BYTES as u64 };
+        if attests(disk, path, beyond)? {
+            return Ok(Some(path));
         }
     }
     Ok(None)

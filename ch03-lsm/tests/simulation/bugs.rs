@@ -11,7 +11,7 @@ use ch03_lsm::engine::compaction::{Choice, Strategy};
 use ch03_lsm::engine::levels::{Levels, TableId};
 use ch03_lsm::storage::files::{MANIFEST, WAL, table_id};
 use ch03_lsm::storage::table::{BlockCache, BlockKey};
-use common::disk::log::segments;
+use common::disk::log::{HEADER_BYTES, segments};
 use common::disk::{Disk, DiskFile, Lock, Open, SimDisk};
 
 /// A bug, by what goes wrong.
@@ -33,6 +33,10 @@ pub(crate) enum Bug {
     LogWriteLosesItsEnd,
     /// Now and then the last byte of what goes to a table is not written.
     TableWriteLosesItsEnd,
+    /// Now and then a write to a log is dropped, and what was reserved is still there.
+    LogWriteDropped,
+    /// A log keeps what was reserved for it when it is ended.
+    LogNotCut,
     /// A log goes when its memtable is a table, and before the manifest says so.
     LogRemovedTooEarly,
     /// The old manifest goes when the new one is begun, and not when it is whole.
@@ -65,7 +69,7 @@ const WRONG: &[&str] = &["left == right", "it was never like this"];
 const REFUSED: &[&str] = &["an error without a fault", "it does not open", "it cannot be read"];
 
 /// Each bug, with what whoever finds it may say.
-pub(crate) const ALL: [(Bug, &[&str]); 18] = [
+pub(crate) const ALL: [(Bug, &[&str]); 20] = [
     (Bug::LogNotSynced, LOST),
     (Bug::TableNotSynced, LOST),
     (Bug::ManifestNotSynced, LOST),
@@ -74,6 +78,8 @@ pub(crate) const ALL: [(Bug, &[&str]); 18] = [
     (Bug::FailedSyncTriedAgain, LOST),
     (Bug::LogWriteLosesItsEnd, LOST),
     (Bug::TableWriteLosesItsEnd, REFUSED),
+    (Bug::LogWriteDropped, LOST),
+    (Bug::LogNotCut, REFUSED),
     (Bug::LogRemovedTooEarly, LOST),
     (Bug::ManifestRemovedTooEarly, LOST),
     (Bug::EverythingIsBottom, WRONG),
@@ -176,6 +182,13 @@ impl DiskFile for BuggyFile {
         };
         // Once in a while: a disk that never writes properly is found by anybody.
         let loses = is_victim && data.len() % 31 == 7;
+        if self.bug == Bug::LogWriteDropped
+            && is_log(&self.path)
+            && data.len() % 31 == 7
+            && offset > HEADER_BYTES as u64
+        {
+            return Ok(());
+        }
         self.inner.write_at(if loses { &data[..data.len() - 1] } else { data }, offset)
     }
 
@@ -205,7 +218,7 @@ impl DiskFile for BuggyFile {
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {
-        self.inner.set_len(len)
+        if self.bug == Bug::LogNotCut && is_log(&self.path) { Ok(()) } else { self.inner.set_len(len) }
     }
 
     fn len(&self) -> io::Result<u64> {

@@ -12,7 +12,7 @@ use ch03_lsm::error::Error;
 use ch03_lsm::storage::batch::Batch;
 use ch03_lsm::storage::files::WAL;
 use ch03_lsm::storage::wal_recovery::Recovered;
-use common::disk::log::segments;
+use common::disk::log::{FILL, segments};
 use common::disk::{Disk, SimDisk};
 
 use super::DIR;
@@ -22,7 +22,7 @@ use super::bugs::{Bug, BuggyCache, BuggyDisk, BuggyStrategy};
 pub(crate) type Marks = BTreeMap<&'static str, u64>;
 
 /// The rare states that matter, each of which the fixed seeds must reach.
-pub(crate) const RARE: [&str; 13] = [
+pub(crate) const RARE: [&str; 15] = [
     "a table was moved and not written again",
     "tombstones were dropped at the bottom",
     "runs were merged at the bottom",
@@ -33,6 +33,8 @@ pub(crate) const RARE: [&str; 13] = [
     "a crash lost what nobody had been promised",
     "a torn tail",
     "a log that was given up",
+    "a log that was not ended has reserved space",
+    "a log that was not ended has reserved space, and another one follows it",
     "a sync failed",
     "the disk was full",
     "another strategy took over",
@@ -104,7 +106,15 @@ impl Setting {
     }
 
     pub(crate) fn open(&self, salt: u64) -> Result<Db, Error> {
-        let waiting = segments(&self.sim, Path::new(DIR), WAL).map_or(0, |logs| logs.len());
+        let logs = segments(&self.sim, Path::new(DIR), WAL).unwrap_or_default();
+        let waiting = logs.len();
+        let reserved: Vec<bool> = logs
+            .iter()
+            .map(|(_, path)| self.sim.cached(path).is_some_and(|bytes| bytes.ends_with(&[FILL; 8])))
+            .collect();
+        self.mark(reserved.last() == Some(&true), "a log that was not ended has reserved space");
+        let is_followed = reserved.iter().rev().skip(1).any(|is_reserved| *is_reserved);
+        self.mark(is_followed, "a log that was not ended has reserved space, and another one follows it");
         let opened = Db::open(&self.disk, Path::new(DIR), self.options(salt));
         self.mark(self.sim.is_power_lost(), "a crash while the directory was opened");
         let (db, recovered) = opened?;

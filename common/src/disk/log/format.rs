@@ -17,6 +17,10 @@ pub(super) const CHECKSUM_BYTES: usize = 4;
 /// The payload of a mark, in bytes.
 pub(super) const MARK_BYTES: usize = 8;
 
+/// What stands in space that is reserved: neither zeros, which is how bytes read that were lost, nor ones, which is how erased
+/// flash does. As a fragment's length it is longer than any block.
+pub const FILL: u8 = 0xee;
+
 const MAGIC: &[u8; 8] = b"ddialog1";
 
 /// What a segment says of itself.
@@ -91,6 +95,9 @@ impl<'a> Fragment<'a> {
         if *header == [0; FRAGMENT_HEADER_BYTES] {
             return Err(Flaw::Zeros);
         }
+        if *header == [FILL; FRAGMENT_HEADER_BYTES] {
+            return Err(Flaw::Reserved);
+        }
         let payload = rest.get(..usize::from(u16::from_le_bytes([l0, l1]))).ok_or(Flaw::CutOff)?;
         if checksum(salt, offset, kind, payload) != u32::from_le_bytes([c0, c1, c2, c3]) {
             return Err(Flaw::Checksum);
@@ -126,9 +133,12 @@ pub enum Flaw {
     /// It ends before it is whole.
     #[error("it is cut off")]
     CutOff,
-    /// Zeros: space that was reserved and not written, or a sector that was lost.
+    /// Zeros: a sector that was lost, or a length that was durable before its bytes.
     #[error("there are zeros")]
     Zeros,
+    /// Space that was reserved, as it was before anything was written there.
+    #[error("there is reserved space that was not written")]
+    Reserved,
     /// It is not what was written.
     #[error("its checksum does not match")]
     Checksum,

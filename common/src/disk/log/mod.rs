@@ -31,6 +31,21 @@
 //! block of its own, which attests to all of it. The header is durable before the first record is taken: a file that is
 //! longer than it had a whole one.
 //!
+//! ```text
+//! tail      -----+-----+------+---------+----------------- --+
+//!           ...  | crc | len | kind | payload | ee ee ee ee ... |   up to the next multiple of the writer's step
+//!           -----+-----+------+---------+----------------- --+
+//! ```
+//!
+//! A file that grows with each record costs more to sync: its new length, and the blocks it has been given, have to be durable
+//! too, and a journaling file system commits a transaction for them. So a writer may **reserve** space: the sync that finds none
+//! left writes 256 KiB, say, of a byte that no record begins with, and those that follow overwrite what is there already. (To
+//! extend the file without writing is not enough: a block that is written for the first time is a change of metadata as
+//! well.) What is left of it is cut off when the log is ended. Until then it is how a log ends that is being written, if nothing
+//! else follows. It is not zeros: that is how bytes read that were lost, which stays a tear or damage. What nobody can tell is that
+//! the disk has dropped the last write of all, into reserved space, though it had said that it was durable; of any other, the mark
+//! with the next record attests to it.
+//!
 //! **Left out**: compression, and segments that are used again.
 
 use std::io;
@@ -41,7 +56,7 @@ mod reader;
 mod segments;
 mod writer;
 
-pub use format::{BLOCK_BYTES, FRAGMENT_HEADER_BYTES, Flaw, Fragment, HEADER_BYTES, Kind, SegmentHeader};
+pub use format::{BLOCK_BYTES, FILL, FRAGMENT_HEADER_BYTES, Flaw, Fragment, HEADER_BYTES, Kind, SegmentHeader};
 pub use reader::{Ending, SegmentReader};
 pub use segments::{SegmentName, segments};
 pub use writer::SegmentWriter;

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::format::{
-    BLOCK_BYTES, CHECKSUM_BYTES, FRAGMENT_HEADER_BYTES, Flaw, Fragment, HEADER_BYTES, Kind, MARK_BYTES, SegmentHeader,
-    header_error,
+    BLOCK_BYTES, CHECKSUM_BYTES, FILL, FRAGMENT_HEADER_BYTES, Flaw, Fragment, HEADER_BYTES, Kind, MARK_BYTES,
+    SegmentHeader, header_error,
 };
 use super::{LogError, RECORD_MAX_BYTES};
 use crate::disk::{Disk, DiskFile, Open};
@@ -15,7 +15,9 @@ use crate::disk::{Disk, DiskFile, Open};
 pub enum Ending {
     /// Nothing.
     Clean,
-    /// Zeros only: space that was reserved.
+    /// Reserved space only, to the end of the file: as a log looks that was being written and was not ended.
+    Reserved,
+    /// Zeros only: what was there is lost, if anything was.
     Zeros,
     /// Something that does not verify, and that nothing attests to have been durable.
     Torn(Flaw),
@@ -144,14 +146,16 @@ impl SegmentReader {
             let bytes = &self.block[(self.at - self.block_at) as usize..];
             // What is too short for a fragment with a payload is zeros, to the end of the block.
             let left = BLOCK_BYTES - (self.at % BLOCK_BYTES as u64) as usize;
-            if left <= FRAGMENT_HEADER_BYTES {
-                if bytes.iter().any(|byte| *byte != 0) {
-                    return Ok(Step::Flaw(Flaw::Checksum));
-                }
+            let is_padding = left <= FRAGMENT_HEADER_BYTES;
+            if is_padding && bytes.iter().all(|byte| *byte == 0) {
                 self.at += left as u64;
                 continue;
             }
-            match Fragment::decode(self.header.salt, self.at, bytes) {
+            let decoded = match is_padding {
+                true => Err(Flaw::Checksum),
+                false => Fragment::decode(self.header.salt, self.at, bytes),
+            };
+            match decoded {
                 Ok(fragment) => {
                     let len = fragment.len_bytes() as u64;
                     match fragment.durable_bytes() {
@@ -165,9 +169,10 @@ impl SegmentReader {
                     }
                     return Ok(Step::Fragment(kind));
                 }
-                // A seal stands in a block of its own: zeros before it are as they were written.
-                Err(Flaw::Zeros)
-                    if bytes.iter().all(|byte| *byte == 0) && self.is_sealed_at(self.at + bytes.len() as u64)? =>
+                // A seal stands in a block of its own: before it are zeros, or what was reserved there, if they were lost.
+                Err(_)
+                    if bytes.iter().all(|byte| [0, FILL].contains(byte))
+                        && self.is_sealed_at(self.at + bytes.len() as u64)? =>
                 {
                     self.at += bytes.len() as u64;
                 }
@@ -205,6 +210,7 @@ impl SegmentReader {
         let bad = self.end;
         let judged = self.at;
         let mut only_zeros = flaw == Flaw::Zeros && judged == bad;
+        let mut only_fill = judged == bad;
         let mut begin = judged - judged % BLOCK_BYTES as u64;
         while begin < self.len {
             let block = self.read_block(begin)?;
@@ -212,9 +218,10 @@ impl SegmentReader {
                 break;
             }
             let from = judged.saturating_sub(begin) as usize;
-            only_zeros &= block[from.min(block.len())..].iter().all(|byte| *byte == 0);
-            // Where fragments begin is not known any more: a mark that verifies is one wherever it stands.
             let rest = &block[from.min(block.len())..];
+            only_zeros &= rest.iter().all(|byte| *byte == 0);
+            only_fill &= rest.iter().all(|byte| *byte == FILL);
+            // Where fragments begin is not known any more: a mark that verifies is one wherever it stands.
             for found in memchr::memmem::find_iter(rest, &[MARK_BYTES as u8, 0, Kind::Mark as u8]) {
                 let Some(at) = found.checked_sub(CHECKSUM_BYTES) else { continue };
                 let offset = begin + (from + at) as u64;
@@ -226,7 +233,11 @@ impl SegmentReader {
             }
             begin += BLOCK_BYTES as u64;
         }
-        self.ending = Some(if only_zeros { Ending::Zeros } else { Ending::Torn(flaw) });
+        self.ending = Some(match (only_fill, only_zeros) {
+            (true, _) => Ending::Reserved,
+            (_, true) => Ending::Zeros,
+            _ => Ending::Torn(flaw),
+        });
         Ok(())
     }
 
