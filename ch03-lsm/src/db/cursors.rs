@@ -7,7 +7,6 @@ use super::view::{Mem, Version};
 use crate::engine::cursor::Cursor;
 use crate::engine::key::{InternalKey, InternalKeyBuf, Seq, Stamp};
 use crate::engine::leaves::Run;
-use crate::engine::levels::TableMeta;
 use crate::engine::range_tombstones::successor;
 use crate::error::Error;
 use crate::storage::table::TableCursor;
@@ -34,7 +33,9 @@ pub(super) struct MemtableCursor {
 ///
 /// A seek need not read a block to know what a table has not got. If its filter denies the key, its next entry is above that: the
 /// cursor then is at a key that nobody has, below that entry and above the one that was sought, and reads the block when
-/// the merge comes to it. Mostly it does not: another source has the very key, and nobody asks for the next.
+/// the merge comes to it. Often it does not: another source has the very key, and nobody asks for the next. So the oldest
+/// source, which has the most entries, asks its filter only if a newer one has the key: what comes first is else most likely
+/// its own.
 ///
 /// **Invariants**: `cursor` is in the table `at`, which is in `range`; where it is at no entry, there is none in that direction.
 /// While there is a key `before`, there is no `cursor`, and all that comes next is not below it.
@@ -51,8 +52,9 @@ pub(super) struct LevelCursor {
 }
 
 impl Source {
-    /// To the first entry of user's keys that are not below `key`'s, or to before it; `hash` is that of the key's filter.
-    pub(super) fn seek_near(&mut self, key: &InternalKey, hash: u64) -> Result<(), Error> {
+    /// To the first entry of user's keys that are not below `key`'s, or to before it; `hash` is what a filter knows the key by,
+    /// if one is to be asked.
+    pub(super) fn seek_near(&mut self, key: &InternalKey, hash: Option<u64>) -> Result<(), Error> {
         match self {
             Self::Memtable(cursor) => cursor.seek(key),
             Self::Level(cursor) => cursor.seek_near(key, hash),
@@ -102,29 +104,42 @@ impl LevelCursor {
         Ok(self.cursor.as_mut())
     }
 
-    fn seek_near(&mut self, key: &InternalKey, hash: u64) -> Result<(), Error> {
-        let at = self.place(|meta| meta.largest.as_key() < key);
+    fn seek_near(&mut self, key: &InternalKey, hash: Option<u64>) -> Result<(), Error> {
+        let at = self.place(key);
         if self.range.contains(&at) {
             let smallest = self.version.levels.level(self.level)[at].smallest.as_key();
             let before = if smallest > key {
                 Some(smallest.into())
-            } else if self.version.tables[self.level][at].ask(|table| Ok(table.may_contain(hash)))? {
-                None
-            } else {
+            } else if let Some(hash) = hash
+                && !self.version.tables[self.level][at].ask(|table| Ok(table.may_contain(hash)))?
+            {
                 Some(InternalKeyBuf::seek(&successor(key.user()), Seq::MAX))
+            } else {
+                None
             };
             if before.is_some() {
                 (self.at, self.cursor, self.before) = (at, None, before);
                 return Ok(());
             }
         }
-        self.seek(key)
+        self.seek_in(at, key)
     }
 
-    /// How many tables before `range.end` have `before`, which all do that come before one that does.
-    fn place(&self, before: impl Fn(&TableMeta) -> bool) -> usize {
-        let tables = &self.version.levels.level(self.level)[self.range.clone()];
-        self.range.start + tables.partition_point(|meta| before(meta))
+    /// The first table of the range whose last key is not below `key`; `range.end` when there is none.
+    fn place(&self, key: &InternalKey) -> usize {
+        if self.level == 0 {
+            let is_below = self.version.levels.level(0)[self.range.start].largest.as_key() < key;
+            return self.range.start + usize::from(is_below);
+        }
+        self.version.find(self.level, key).clamp(self.range.start, self.range.end)
+    }
+
+    /// To the first entry that is not below `key`, which is not in a table before `at`.
+    fn seek_in(&mut self, at: usize, key: &InternalKey) -> Result<(), Error> {
+        if let Some(cursor) = self.open(at)? {
+            cursor.seek(key)?;
+        }
+        self.forward()
     }
 
     fn is_between(&self) -> bool {
@@ -227,15 +242,12 @@ impl Cursor for LevelCursor {
     }
 
     fn seek(&mut self, key: &InternalKey) -> Result<(), Error> {
-        let at = self.place(|meta| meta.largest.as_key() < key);
-        if let Some(cursor) = self.open(at)? {
-            cursor.seek(key)?;
-        }
-        self.forward()
+        self.seek_in(self.place(key), key)
     }
 
     fn seek_for_prev(&mut self, key: &InternalKey) -> Result<(), Error> {
-        let after = self.place(|meta| meta.smallest.as_key() <= key);
+        let tables = &self.version.levels.level(self.level)[self.range.clone()];
+        let after = self.range.start + tables.partition_point(|meta| meta.smallest.as_key() <= key);
         (self.cursor, self.before) = (None, None);
         if after > self.range.start {
             self.open(after - 1)?.expect("it is there").seek_for_prev(key)?;

@@ -20,8 +20,8 @@ const HIDDEN_RUN: u32 = 32;
 
 /// A place among the keys that a reader sees, or beyond either end.
 ///
-/// **Invariants**: at an entry, `key` and `value` are it. Forward, the merge is at that entry; backward, it is at the last
-/// entry of the user's key before it.
+/// **Invariants**: at an entry, `key` is its key. Forward, the merge is at that entry; backward, it is at the last entry of the
+/// user's key before it, and `value` is a copy of its value.
 #[derive(Debug)]
 pub struct DbIterator {
     merge: MergeIterator<Source>,
@@ -32,18 +32,22 @@ pub struct DbIterator {
     is_prepared: bool,
     lower: Option<Vec<u8>>,
     upper: Option<Vec<u8>>,
-    key: Option<Vec<u8>>,
+    /// How many parts of the tree are merged.
+    sources: usize,
+    is_at_entry: bool,
+    key: Vec<u8>,
     value: Vec<u8>,
     is_forward: bool,
 }
 
 impl DbIterator {
     pub(super) fn new(view: Arc<View>, seq: Seq, lower: Option<&[u8]>, upper: Option<&[u8]>) -> Self {
-        let mut sources = Vec::new();
-        for mem in std::iter::once(&view.memtable).chain(&view.immutables) {
+        let version = &view.version;
+        let mut sources = Vec::with_capacity(1 + view.immutables.len() + version.levels.level(0).len() + LEVELS);
+        // The reader has its number already: to what is empty now nothing comes that it sees.
+        for mem in std::iter::once(&view.memtable).chain(&view.immutables).filter(|mem| !mem.table.is_empty()) {
             sources.push(Source::Memtable(MemtableCursor::new(Arc::clone(mem))));
         }
-        let version = &view.version;
         let is_before = |meta: &TableMeta| lower.is_some_and(|lower| meta.largest.as_key().user() < lower);
         let is_after = |meta: &TableMeta| upper.is_some_and(|upper| upper <= meta.smallest.as_key().user());
         for (at, meta) in version.levels.level(0).iter().enumerate() {
@@ -60,6 +64,7 @@ impl DbIterator {
             }
         }
         Self {
+            sources: sources.len(),
             merge: MergeIterator::new(sources),
             seq,
             covers: Covers::new(seq, []),
@@ -67,7 +72,8 @@ impl DbIterator {
             lower: lower.map(<[u8]>::to_vec),
             upper: upper.map(<[u8]>::to_vec),
             view,
-            key: None,
+            is_at_entry: false,
+            key: Vec::new(),
             value: Vec::new(),
             is_forward: true,
         }
@@ -75,12 +81,16 @@ impl DbIterator {
 
     /// The key that it is at; `None` beyond the ends.
     pub fn key(&self) -> Option<&[u8]> {
-        self.key.as_deref()
+        self.is_at_entry.then_some(&self.key)
     }
 
     /// The value that it is at; empty beyond the ends.
     pub fn value(&self) -> &[u8] {
-        &self.value
+        match (self.is_at_entry, self.is_forward) {
+            (false, _) => &[],
+            (true, true) => self.merge.value(),
+            (true, false) => &self.value,
+        }
     }
 
     /// To the first key.
@@ -96,7 +106,7 @@ impl DbIterator {
         }
         self.is_forward = true;
         self.merge.seek_to_first()?;
-        self.find_next(None)
+        self.find_next(false)
     }
 
     /// To the last key.
@@ -130,8 +140,14 @@ impl DbIterator {
             return Ok(());
         }
         let (sought, hash) = (InternalKeyBuf::seek(key, self.seq), bloom::hash(key));
-        self.merge.seek_each(|source| source.seek_near(sought.as_key(), hash))?;
-        self.find_next(None)
+        let (mut older, mut is_found) = (self.sources, false);
+        self.merge.seek_each(|source| {
+            older -= 1;
+            source.seek_near(sought.as_key(), (is_found || older > 0).then_some(hash))?;
+            is_found = is_found || source.key().is_some_and(|at| at.user() == key);
+            Ok(())
+        })?;
+        self.find_next(false)
     }
 
     /// To the last key that is not above `key`, and below the upper bound.
@@ -161,14 +177,14 @@ impl DbIterator {
     /// [`Error`].
     #[expect(clippy::should_implement_trait, reason = "a cursor goes both ways, and its entries are its own")]
     pub fn next(&mut self) -> Result<(), Error> {
-        let key = self.key.take().expect("next() from an entry");
-        self.value.clear();
+        assert!(self.is_at_entry, "next() from an entry");
+        self.leave();
         if !self.is_forward {
             // The merge stands before the key: to the first of its versions, and past all of them below.
             self.is_forward = true;
-            self.merge.seek(InternalKeyBuf::seek(&key, Seq::MAX).as_key())?;
+            self.merge.seek(InternalKeyBuf::seek(&self.key, Seq::MAX).as_key())?;
         }
-        self.find_next(Some(key))
+        self.find_next(true)
     }
 
     /// To the key before. It must be at one.
@@ -177,11 +193,13 @@ impl DbIterator {
     ///
     /// [`Error`].
     pub fn prev(&mut self) -> Result<(), Error> {
-        let key = self.key.take().expect("prev() from an entry");
-        self.value.clear();
+        assert!(self.is_at_entry, "prev() from an entry");
+        self.leave();
         if self.is_forward {
             self.is_forward = false;
+            let key = std::mem::take(&mut self.key);
             self.seek_before(&key)?;
+            self.key = key;
         }
         self.find_prev()
     }
@@ -204,8 +222,7 @@ impl DbIterator {
 
     /// To beyond the ends.
     fn leave(&mut self) {
-        self.key = None;
-        self.value.clear();
+        self.is_at_entry = false;
     }
 
     /// The merge to the last entry of a key below `user`.
@@ -218,16 +235,17 @@ impl DbIterator {
         Ok(())
     }
 
-    /// Forward, to the first version that the reader sees of a key other than `passed`, from where the merge is.
-    fn find_next(&mut self, passed: Option<Vec<u8>>) -> Result<(), Error> {
-        let found = self.try_find_next(passed);
+    /// Forward, to the first version that the reader sees of a key, from where the merge is; of one other than `key` if that
+    /// `is_passed`.
+    fn find_next(&mut self, is_passed: bool) -> Result<(), Error> {
+        let found = self.try_find_next(is_passed);
         if found.is_err() {
             self.leave();
         }
         found
     }
 
-    fn try_find_next(&mut self, mut passed: Option<Vec<u8>>) -> Result<(), Error> {
+    fn try_find_next(&mut self, mut is_passed: bool) -> Result<(), Error> {
         let mut hidden = 0;
         loop {
             while self.merge.source().is_some_and(Source::is_before) {
@@ -238,23 +256,20 @@ impl DbIterator {
                 self.leave();
                 return Ok(());
             };
-            let stamp = at.stamp();
-            if stamp.seq() <= self.seq && passed.as_deref() != Some(at.user()) {
-                let mut user = passed.take().unwrap_or_default();
-                user.clear();
-                user.extend_from_slice(at.user());
-                let is_hidden = hides(&mut self.covers, &user, stamp.seq());
+            let (user, stamp) = (at.user(), at.stamp());
+            if stamp.seq() <= self.seq && !(is_passed && self.key == user) {
+                self.key.clear();
+                self.key.extend_from_slice(user);
+                let is_hidden = hides(&mut self.covers, &self.key, stamp.seq());
                 if stamp.kind() == Some(Kind::Put) && !is_hidden {
-                    self.value.clear();
-                    self.value.extend_from_slice(self.merge.value());
-                    self.key = Some(user);
+                    self.is_at_entry = true;
                     return Ok(());
                 }
+                is_passed = true;
                 hidden += u32::from(is_hidden);
-                if is_hidden && hidden.is_multiple_of(HIDDEN_RUN) && self.pass_forward(&user)? {
+                if is_hidden && hidden.is_multiple_of(HIDDEN_RUN) && self.pass_forward()? {
                     continue;
                 }
-                passed = Some(user);
             }
             self.merge.next()?;
         }
@@ -270,15 +285,15 @@ impl DbIterator {
     }
 
     fn try_find_prev(&mut self) -> Result<(), Error> {
-        let mut found: Option<Vec<u8>> = None;
+        let mut is_found = false;
         let (mut is_deleted, mut is_hidden, mut hidden) = (false, false, 0);
         while let Some(at) = self.merge.key().filter(|at| self.lower.as_deref().is_none_or(|lower| lower <= at.user()))
         {
-            if found.as_deref().is_some_and(|found| found != at.user()) {
+            if is_found && self.key != at.user() {
                 if !is_deleted {
                     break;
                 }
-                found = None;
+                is_found = false;
                 hidden += u32::from(is_hidden);
                 if is_hidden && hidden.is_multiple_of(HIDDEN_RUN) && self.pass_backward()? {
                     continue;
@@ -289,26 +304,23 @@ impl DbIterator {
             if stamp.seq() <= self.seq {
                 is_hidden = hides(&mut self.covers, at.user(), stamp.seq());
                 is_deleted = is_hidden || stamp.kind() != Some(Kind::Put);
-                let user = found.get_or_insert_default();
-                user.clear();
-                user.extend_from_slice(at.user());
+                is_found = true;
+                self.key.clear();
+                self.key.extend_from_slice(at.user());
                 self.value.clear();
                 self.value.extend_from_slice(self.merge.value());
             }
             self.merge.prev()?;
         }
-        self.key = found.filter(|_| !is_deleted);
-        if self.key.is_none() {
-            self.value.clear();
-        }
+        self.is_at_entry = is_found && !is_deleted;
         Ok(())
     }
 
-    /// From the hidden key `user`, with the merge beyond all that is hidden by the same, if that is all there is.
-    fn pass_forward(&mut self, user: &[u8]) -> Result<bool, Error> {
-        let Some(covering) = self.covers.covering(user) else { return Ok(false) };
+    /// From the hidden key `key`, with the merge beyond all that is hidden by the same, if that is all there is.
+    fn pass_forward(&mut self) -> Result<bool, Error> {
+        let Some(covering) = self.covers.covering(&self.key) else { return Ok(false) };
         let (_, to) = self.covers.extent();
-        if !self.view.is_older(user, to, covering)? {
+        if !self.view.is_older(&self.key, to, covering)? {
             return Ok(false);
         }
         // There is an end to every range tombstone.

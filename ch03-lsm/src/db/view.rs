@@ -7,6 +7,7 @@ use std::sync::{Arc, PoisonError};
 
 use super::tables::OpenTable;
 use crate::engine::cursor::Cursor;
+use crate::engine::fences::Fences;
 use crate::engine::key::{InternalKey, Kind, Seq};
 use crate::engine::levels::{Edit, LEVELS, Levels, TableMeta};
 use crate::engine::memtable::{Found, Memtable};
@@ -41,12 +42,13 @@ pub(super) struct View {
 
 /// The tables of a moment.
 ///
-/// **Invariants**: `tables` has the same tables as `levels`, in the same places; `has_ranges` if any of them has range
-/// tombstones.
+/// **Invariants**: `tables` has the same tables as `levels`, in the same places, and `fences` the last key of each but in level
+/// 0, where they are in no order; `has_ranges` if any of them has range tombstones.
 #[derive(Debug, Default)]
 pub(super) struct Version {
     pub(super) levels: Levels,
     pub(super) tables: [Vec<Arc<OpenTable>>; LEVELS],
+    fences: [Fences; LEVELS],
     has_ranges: bool,
 }
 
@@ -110,7 +112,18 @@ impl Version {
     /// These tables, which are the same.
     pub(super) fn new(levels: Levels, tables: [Vec<Arc<OpenTable>>; LEVELS]) -> Self {
         let has_ranges = levels.iter().flatten().any(|meta| meta.range_tombstones > 0);
-        Self { levels, tables, has_ranges }
+        let fences = std::array::from_fn(|level| {
+            let metas = if level == 0 { &[] } else { levels.level(level) };
+            let fences = Fences::new(metas.iter().map(|meta| meta.largest.as_key()));
+            fences.expect("the manifest names all of them, and is far below 4 GiB")
+        });
+        Self { levels, tables, fences, has_ranges }
+    }
+
+    /// The first table of a level whose last key is not below `key`; as many as there are when there is none.
+    pub(super) fn find(&self, level: usize, key: &InternalKey) -> usize {
+        assert!(level > 0, "tables of level 0 are in no order");
+        self.fences[level].find(key)
     }
 
     /// The tables after `edit`, with those that it adds.
@@ -141,7 +154,10 @@ impl Version {
         }
         for level in 1..LEVELS {
             let metas = self.levels.level(level);
-            let at = metas.partition_point(|table| table.largest.as_key().user() < user);
+            if metas.is_empty() {
+                continue;
+            }
+            let at = self.fences[level].find_user(user);
             if metas.get(at).is_some_and(|meta| meta.smallest.as_key().user() <= user)
                 && let Some(found) = self.ask(&self.tables[level][at], hash, &seek)?
             {

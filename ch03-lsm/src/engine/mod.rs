@@ -10,6 +10,8 @@ pub mod key;
 
 pub mod cursor;
 
+pub mod fences;
+
 pub mod levels;
 
 pub mod range_tombstones;

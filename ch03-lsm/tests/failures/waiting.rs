@@ -9,10 +9,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use ch03_lsm::db::{Db, Options, Stats};
-use ch03_lsm::engine::compaction::{Choice, Strategy};
+use ch03_lsm::engine::compaction::{Choice, Merge, Strategy};
 use ch03_lsm::engine::filter::CompactionFilter;
 use ch03_lsm::engine::leveled::Leveled;
-use ch03_lsm::engine::levels::{Levels, TableId};
+use ch03_lsm::engine::levels::{LEVELS, Levels, TableId};
 use ch03_lsm::error::Error;
 use ch03_lsm::storage::files::{WAL, table_id};
 use common::disk::SimDisk;
@@ -359,4 +359,69 @@ fn without_threads_a_settle_waits_for_the_work_that_another_caller_does() {
     let (_, settled) = callers.end(second);
     assert!(settled.expect("it settles"), "it returns while a flush is under way");
     assert!(!is_pestered, "who waits for a flush goes round and round");
+}
+
+/// Compacts each table of level 0 by itself, all at once: they have no keys in common.
+#[derive(Debug)]
+struct EachByItself;
+
+impl Strategy for EachByItself {
+    fn choose(&self, levels: &Levels, busy: &BTreeSet<TableId>) -> Choice {
+        let next = levels.level(0).iter().find(|table| !busy.contains(&table.id));
+        next.map_or(Choice::Nothing, |table| {
+            Choice::Merge(Merge { inputs: vec![(0, table.id)], to: LEVELS - 1, table_bytes: u64::MAX, is_bottom: true })
+        })
+    }
+
+    fn debt_bytes(&self, _: &Levels) -> u64 {
+        0
+    }
+}
+
+/// Holds compactions until they are let go.
+#[derive(Debug, Default)]
+struct Holding {
+    board: Board<Compacting>,
+}
+
+#[derive(Debug, Default)]
+struct Compacting {
+    compactions: usize,
+    is_let_go: bool,
+}
+
+impl CompactionFilter for Holding {
+    fn keeps(&self, _: &[u8], _: &[u8], _: u64) -> bool {
+        self.board.tell(|held| held.compactions += 1);
+        self.board.wait_until("the test lets compactions go", |held| held.is_let_go).expect("in time");
+        true
+    }
+}
+
+#[test]
+fn compactions_that_come_to_no_end_leave_a_thread_for_flushes() {
+    for threads in [2, 3] {
+        let holding = Arc::new(Holding::default());
+        let filter: Option<Arc<dyn CompactionFilter>> = Some(Arc::<Holding>::clone(&holding));
+        let strategy = Arc::new(EachByItself);
+        let options = Options { threads, filter, strategy, ..options() };
+        let db = Arc::new(open(&shared(&SimDisk::new(1)), DIR, options));
+        for number in 0..4 {
+            let db = Arc::clone(&db);
+            in_time("a flush", move || {
+                db.put(&key(number), b"v", ASYNC).expect("a put");
+                db.flush().expect("a flush");
+            });
+            // All but one of the threads may compact, and so many do.
+            let compacting = threads.min(number as usize + 2) - 1;
+            let all_compact = holding.board.wait_until("tables are compacted", |held| held.compactions == compacting);
+            all_compact.expect("in time");
+        }
+        assert_eq!(db.stats().running, threads - 1);
+        holding.board.tell(|held| held.is_let_go = true);
+        let settled = Arc::clone(&db);
+        in_time("a settle", move || settled.settle()).expect("it settles");
+        assert_eq!((db.levels().level(0).len(), db.levels().level(LEVELS - 1).len()), (0, 4));
+        assert_eq!(everything(&db, None).len(), 4);
+    }
 }
