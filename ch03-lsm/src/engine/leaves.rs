@@ -3,7 +3,7 @@
 //! A skip list with a node for each entry visits a node for each comparison, and each is somewhere else in memory: with
 //! half a million entries an insert waits a dozen times for memory, and that is most of what a put costs. So entries are kept by the dozen in
 //! **leaves**, which are short sorted arrays of where they are, and the skip list holds the leaves: fifty times fewer nodes, which the
-//! processor's cache has room for, and then one array. The entries themselves are in an [`Arena`], in the order in which they came.
+//! processor's cache has room for, and then one array. The entries themselves are in an arena, in the order in which they came.
 //!
 //! ```text
 //! skip list       first ──────────────▶ k ──────────────▶ t               first key of each leaf -> leaf
