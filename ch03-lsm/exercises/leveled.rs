@@ -30,9 +30,10 @@
 //! again, and what it hands down at once, and not table by table, meets the level below once. That is paid for in space.
 //!
 //! A tombstone takes a few bytes and keeps an entry further down from going, which space is not free until the two have met.
-//! So tombstones weigh more than their bytes: a level is the fuller for them, and the table with most of them goes first.
+//! So tombstones weigh more than their bytes: a level is the fuller for them, and the table with most of them goes first. Level 0
+//! is merged by the number of its tables all the same: merged sooner, it would bring the same base level with it more often.
 //!
-//! **Left out**: splitting one compaction over several threads, and compacting for the sake of reads alone.
+//! **Left out**: splitting one compaction over several threads.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -86,14 +87,10 @@ impl Hidden {
         Self { entry_bytes: levels.level_bytes(largest) / entries.max(1) }
     }
 
-    /// What the tombstones of a table hide, counted as often as they weigh.
-    fn bytes(self, table: &TableMeta) -> u64 {
-        table.tombstones.saturating_mul(self.entry_bytes).saturating_mul(TOMBSTONE_WEIGHT)
-    }
-
-    /// A table with what its tombstones hide.
+    /// A table with what its tombstones hide, counted as often as they weigh.
     fn weight(self, table: &TableMeta) -> u64 {
-        table.len_bytes.saturating_add(self.bytes(table))
+        let hidden = table.tombstones.saturating_mul(self.entry_bytes).saturating_mul(TOMBSTONE_WEIGHT);
+        table.len_bytes.saturating_add(hidden)
     }
 }
 
@@ -103,14 +100,12 @@ impl Leveled {
         todo!("leveled: from the last level upwards, a part of the one below each, until it is small enough for level 0 to be merged into; you have self, levels")
     }
 
-    /// How much each level exceeds its target: 1.0 is full. Level 0 counts tables, and what they hide.
+    /// How much each level exceeds its target: 1.0 is full. Level 0 counts tables.
     pub fn scores(&self, levels: &Levels) -> [f64; LEVELS] {
         let targets = self.targets(levels);
         let hidden = Hidden::new(levels);
         let mut scores = [0.0; LEVELS];
-        let hidden_in_level0: u64 = levels.level(0).iter().map(|table| hidden.bytes(table)).sum();
-        let tables = levels.level(0).len() as f64 / self.level0_tables as f64;
-        scores[0] = tables.max(hidden_in_level0 as f64 / targets.bytes[targets.base].max(1) as f64);
+        scores[0] = levels.level(0).len() as f64 / self.level0_tables as f64;
         for (level, score) in scores.iter_mut().enumerate().take(LEVELS - 1).skip(targets.base) {
             let weight: u64 = levels.level(level).iter().map(|table| hidden.weight(table)).sum();
             *score = weight as f64 / targets.bytes[level].max(1) as f64;
@@ -159,6 +154,22 @@ impl Leveled {
 impl Strategy for Leveled {
     fn choose(&self, levels: &Levels, busy: &BTreeSet<TableId>) -> Choice {
         todo!("leveled: of the levels that are full, the fullest first; you have self, levels, busy")
+    }
+
+    fn choose_marked(&self, levels: &Levels, marked: &BTreeSet<TableId>, busy: &BTreeSet<TableId>) -> Choice {
+        let is_free = |table: &&Arc<TableMeta>| marked.contains(&table.id) && !busy.contains(&table.id);
+        if levels.level(0).iter().any(|table| is_free(&table)) {
+            let choice = self.of_level0(levels, busy);
+            if choice != Choice::Nothing {
+                return choice;
+            }
+        }
+        let below = (1..LEVELS - 1).flat_map(|level| levels.level(level).iter().map(move |table| (level, table)));
+        below
+            .filter(|(_, table)| is_free(table))
+            .map(|(level, table)| self.merge(levels, level, std::slice::from_ref(table), level + 1, busy))
+            .find(|choice| *choice != Choice::Nothing)
+            .unwrap_or(Choice::Nothing)
     }
 
     fn debt_bytes(&self, levels: &Levels) -> u64 {

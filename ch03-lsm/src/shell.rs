@@ -26,7 +26,8 @@ deleterange FROM TO      all keys from FROM up to TO, without TO
 scan [FROM [TO [LIMIT]]] forwards            rscan [FROM [TO [LIMIT]]]  backwards, from TO down to FROM
 batch                    what follows happens together, until: commit, or: abort
 snapshot NAME            then: at NAME get KEY, at NAME scan ..., release NAME
-flush                    compact             stats
+flush                    stats
+compact [FROM TO]        everything, or what has keys from FROM up to TO
 checkpoint DIR           a copy in a directory of its own, which shares the files
 resume                   writes again, after the disk was full and there is room
 sync on|off              whether writes are durable when they return
@@ -150,10 +151,8 @@ impl cli::Session for Session {
                 }
             }
             ["flush"] => self.db.flush()?,
-            ["compact"] => {
-                self.db.flush()?;
-                self.db.settle()?;
-            }
+            ["compact"] => self.db.compact_range(None, None)?,
+            ["compact", from, to] => self.db.compact_range(Some(from.as_bytes()), Some(to.as_bytes()))?,
             ["stats"] => {
                 let look = Look::stdout();
                 cli::print(format!("{}\n\n{}", stats(&self.db, look), picture::costs(&self.db.stats(), look)))?;

@@ -133,6 +133,11 @@ fn live(setting: &Setting, seed: u64, steps: u64, life: &mut Life) -> Result<(),
                 _ = db.work()?;
                 walk(&mut iterator, &model, &mut random, &what)?;
             }
+            17 if random.below(3) == 0 => {
+                let (from, to) = range(&mut random);
+                let from = Some(&*from).filter(|_| random.below(2) == 0);
+                db.compact_range(from, Some(&*to).filter(|_| random.below(2) == 0))?;
+            }
             17 => db.flush()?,
             18 => {
                 if snapshots.len() > 2 {

@@ -7,7 +7,9 @@ use super::view::{Mem, Version};
 use crate::engine::cursor::Cursor;
 use crate::engine::key::{InternalKey, InternalKeyBuf, Seq, Stamp};
 use crate::engine::leaves::Run;
+use crate::engine::levels::TableId;
 use crate::engine::range_tombstones::successor;
+use crate::engine::read_triggered::Vain;
 use crate::error::Error;
 use crate::storage::table::TableCursor;
 
@@ -59,6 +61,18 @@ impl Source {
             Self::Memtable(cursor) => cursor.seek(key),
             Self::Level(cursor) => cursor.seek_near(key, hash),
         }
+    }
+
+    /// The table that the last seek asked, if it may have been asked in vain too often now.
+    pub(super) fn asked_in_vain(&self) -> Option<TableId> {
+        let Self::Level(LevelCursor { version, level, at, before, cursor, .. }) = self else { return None };
+        let vain = match (before, cursor) {
+            (Some(_), _) => Vain::Filter,
+            (None, Some(_)) => Vain::Block,
+            (None, None) => return None,
+        };
+        let table = &version.tables[*level][*at];
+        table.rent.pay(vain).then_some(table.id)
     }
 
     /// Whether it is at no entry, but before one.

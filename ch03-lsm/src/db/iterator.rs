@@ -3,8 +3,9 @@
 //! What a range tombstone hides is passed over, entry by entry at first: newer puts may lie among what is hidden. After a run of
 //! it the tables are asked whether there are any, and if not, all of the range is passed over with one seek.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
+use super::Inner;
 use super::cursors::{LevelCursor, MemtableCursor, Source};
 use super::view::View;
 use crate::engine::bloom;
@@ -13,6 +14,7 @@ use crate::engine::key::{InternalKeyBuf, Kind, Seq, Stamp};
 use crate::engine::levels::{LEVELS, TableMeta};
 use crate::engine::merge_iterator::MergeIterator;
 use crate::engine::range_tombstones::{Covers, successor};
+use crate::engine::read_triggered;
 use crate::error::Error;
 
 /// After how many hidden keys in a row it is worth some seeks to find out whether the rest of the range can be passed over.
@@ -32,8 +34,8 @@ pub struct DbIterator {
     is_prepared: bool,
     lower: Option<Vec<u8>>,
     upper: Option<Vec<u8>>,
-    /// How many parts of the tree are merged.
-    sources: usize,
+    /// Told of tables that seeks ask in vain.
+    tree: Weak<Inner>,
     is_at_entry: bool,
     key: Vec<u8>,
     value: Vec<u8>,
@@ -41,7 +43,13 @@ pub struct DbIterator {
 }
 
 impl DbIterator {
-    pub(super) fn new(view: Arc<View>, seq: Seq, lower: Option<&[u8]>, upper: Option<&[u8]>) -> Self {
+    pub(super) fn new(
+        view: Arc<View>,
+        seq: Seq,
+        lower: Option<&[u8]>,
+        upper: Option<&[u8]>,
+        tree: Weak<Inner>,
+    ) -> Self {
         let version = &view.version;
         let mut sources = Vec::with_capacity(1 + view.immutables.len() + version.levels.level(0).len() + LEVELS);
         // The reader has its number already: to what is empty now nothing comes that it sees.
@@ -64,7 +72,6 @@ impl DbIterator {
             }
         }
         Self {
-            sources: sources.len(),
             merge: MergeIterator::new(sources),
             seq,
             covers: Covers::new(seq, []),
@@ -72,6 +79,7 @@ impl DbIterator {
             lower: lower.map(<[u8]>::to_vec),
             upper: upper.map(<[u8]>::to_vec),
             view,
+            tree,
             is_at_entry: false,
             key: Vec::new(),
             value: Vec::new(),
@@ -140,14 +148,28 @@ impl DbIterator {
             return Ok(());
         }
         let (sought, hash) = (InternalKeyBuf::seek(key, self.seq), bloom::hash(key));
-        let (mut older, mut is_found) = (self.sources, false);
+        let (mut older, mut is_found) = (self.merge.sources().len(), false);
         self.merge.seek_each(|source| {
             older -= 1;
             source.seek_near(sought.as_key(), (is_found || older > 0).then_some(hash))?;
             is_found = is_found || source.key().is_some_and(|at| at.user() == key);
             Ok(())
         })?;
-        self.find_next(false)
+        self.find_next(false)?;
+        if read_triggered::is_counted(hash) {
+            self.pay();
+        }
+        Ok(())
+    }
+
+    /// Pays for what the last seek has asked in vain: of all sources but the oldest, which alone would have been asked without them.
+    fn pay(&self) {
+        let Some((_, newer)) = self.merge.sources().split_last() else { return };
+        for table in newer.iter().filter_map(Source::asked_in_vain) {
+            if let Some(tree) = self.tree.upgrade() {
+                tree.mark_if_too_dear(table);
+            }
+        }
     }
 
     /// To the last key that is not above `key`, and below the upper bound.

@@ -92,6 +92,8 @@ struct Work {
     state: State,
     is_flushing: bool,
     busy: BTreeSet<TableId>,
+    /// Tables to merge when there is nothing else to do.
+    marked: BTreeSet<TableId>,
     /// Flushes and compactions under way.
     running: usize,
     /// After a failure: nothing is written any more.
@@ -177,7 +179,7 @@ impl Db {
     pub fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, Error> {
         // The view first: what it lacks of versions, everybody who comes later sees a newer one of.
         let view = self.inner.view();
-        view.get(key, self.inner.seq())
+        view.get(key, self.inner.seq(), |table| self.inner.mark_if_too_dear(table))
     }
 
     /// The value of a key at a snapshot.
@@ -191,7 +193,7 @@ impl Db {
     /// When the snapshot is of another tree: its number means nothing here.
     pub fn get_at(&self, snapshot: &Snapshot, key: &[u8]) -> Result<Option<Vec<u8>>, Error> {
         self.assert_own(snapshot);
-        self.inner.view().get(key, snapshot.seq)
+        self.inner.view().get(key, snapshot.seq, |table| self.inner.mark_if_too_dear(table))
     }
 
     /// An iterator over what there is now.
@@ -217,7 +219,7 @@ impl Db {
         // The view before the number, as in a get.
         let view = self.inner.view();
         let seq = options.snapshot.map_or_else(|| self.inner.seq(), |snapshot| snapshot.seq);
-        DbIterator::new(view, seq, options.lower, options.upper)
+        DbIterator::new(view, seq, options.lower, options.upper, Arc::downgrade(&self.inner))
     }
 
     /// What there is now, to come back to.
@@ -255,6 +257,18 @@ impl Db {
     /// [`Error`].
     pub fn settle(&self) -> Result<(), Error> {
         self.inner.settle()
+    }
+
+    /// Compacts all that there is from `from` up to `to` (`None`: from the first, to the last), and waits for it: each level into the
+    /// next, so that a read there asks one table, and what is superseded or deleted and no snapshot sees goes with what hides it.
+    /// A table is compacted whole; one that overlaps no other is left as it is. Of what is written meanwhile, some may be
+    /// compacted and some not.
+    ///
+    /// # Errors
+    ///
+    /// [`Error`].
+    pub fn compact_range(&self, from: Option<&[u8]>, to: Option<&[u8]>) -> Result<(), Error> {
+        self.inner.compact_range(from, to)
     }
 
     /// How full it is, and what it has cost so far.

@@ -80,7 +80,7 @@ impl Inner {
         let mut tables: [Vec<Arc<OpenTable>>; LEVELS] = Default::default();
         for (level, metas) in state.levels.iter().enumerate() {
             for meta in metas {
-                let table = OpenTable::new(&cache, meta.id);
+                let table = OpenTable::new(&cache, meta);
                 // While there is room: so that damage is found here, and the first who asks need not wait.
                 if !cache.is_full() {
                     table.load()?;
@@ -111,6 +111,7 @@ impl Inner {
                 state,
                 is_flushing: false,
                 busy: BTreeSet::new(),
+                marked: BTreeSet::new(),
                 running: 0,
                 failed: None,
                 debris: Vec::new(),

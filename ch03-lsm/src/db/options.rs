@@ -45,6 +45,9 @@ pub struct Options {
     pub table: TableOptions,
     /// What is compacted when.
     pub strategy: Arc<dyn Strategy>,
+    /// Whether tables that reads ask in vain are merged when nothing else is to be done
+    /// ([`read_triggered`](crate::engine::read_triggered)).
+    pub compacts_for_reads: bool,
     /// Where blocks are kept.
     pub cache: Arc<dyn BlockCache>,
     /// How much memory the indexes and filters of open tables may take, in bytes. By default enough for a tree of a hundred
@@ -76,6 +79,7 @@ impl Default for Options {
             rate_limit_bytes_per_s: None,
             table: TableOptions::default(),
             strategy: Arc::new(Leveled::default()),
+            compacts_for_reads: true,
             cache: Arc::new(NoCache),
             table_cache_bytes: 256 << 20,
             open_tables: 512,

@@ -19,6 +19,8 @@ use common::disk::Disk;
 
 use super::stats::TableCacheStats;
 use crate::engine::levels::TableId;
+use crate::engine::levels::TableMeta;
+use crate::engine::read_triggered::Rent;
 use crate::error::Error;
 use crate::storage::files::table_path;
 use crate::storage::table::{BlockCache, Table, TableError};
@@ -62,6 +64,8 @@ pub(super) struct OpenTable {
     /// Asked since the clock's hand came by.
     is_recent: AtomicBool,
     is_obsolete: AtomicBool,
+    /// Paid by who asks it in vain.
+    pub(super) rent: Rent,
 }
 
 impl TableCache {
@@ -159,13 +163,14 @@ impl Drop for OpenTable {
 
 impl OpenTable {
     /// A table of the directory, to be opened when it is asked.
-    pub(super) fn new(cache: &Arc<TableCache>, id: TableId) -> Arc<Self> {
+    pub(super) fn new(cache: &Arc<TableCache>, meta: &TableMeta) -> Arc<Self> {
         Arc::new(Self {
-            id,
+            id: meta.id,
             cache: Arc::clone(cache),
             slot: RwLock::default(),
             is_recent: AtomicBool::new(false),
             is_obsolete: AtomicBool::new(false),
+            rent: Rent::new(meta.len_bytes),
         })
     }
 

@@ -9,9 +9,10 @@ use super::tables::OpenTable;
 use crate::engine::cursor::Cursor;
 use crate::engine::fences::Fences;
 use crate::engine::key::{InternalKey, Kind, Seq};
-use crate::engine::levels::{Edit, LEVELS, Levels, TableMeta};
+use crate::engine::levels::{Edit, LEVELS, Levels, TableId, TableMeta};
 use crate::engine::memtable::{Found, Memtable};
 use crate::engine::range_tombstones::{Covers, RangeTombstones};
+use crate::engine::read_triggered::{self, Vain};
 use crate::engine::{bloom, key::InternalKeyBuf};
 use crate::error::Error;
 use crate::storage::batch::Write;
@@ -50,6 +51,16 @@ pub(super) struct Version {
     pub(super) tables: [Vec<Arc<OpenTable>>; LEVELS],
     fences: [Fences; LEVELS],
     has_ranges: bool,
+}
+
+/// A get on its way down the levels.
+struct Asking<'a, K, M> {
+    hash: u64,
+    /// The table that was asked last and did not know, if the get is counted.
+    vain: Option<(&'a OpenTable, Vain)>,
+    /// Made when the first filter does not say no.
+    seek: LazyCell<InternalKeyBuf, K>,
+    mark: M,
 }
 
 impl Mem {
@@ -141,13 +152,14 @@ impl Version {
     }
 
     /// The newest write to `user`, or to a range that it lies in, that a reader at `seq` may see. The first table that knows of
-    /// either decides: of whatever lies in the span of both, the one that is asked first is newer.
-    pub(super) fn get(&self, user: &[u8], seq: Seq) -> Result<Option<Found<Vec<u8>>>, Error> {
+    /// either decides: of whatever lies in the span of both, the one that is asked first is newer. A table that may have been asked
+    /// in vain too often is given to `mark`.
+    pub(super) fn get(&self, user: &[u8], seq: Seq, mark: impl Fn(TableId)) -> Result<Option<Found<Vec<u8>>>, Error> {
         let hash = bloom::hash(user);
-        let seek = LazyCell::new(|| InternalKeyBuf::seek(user, seq));
+        let mut asking = Asking { hash, vain: None, seek: LazyCell::new(|| InternalKeyBuf::seek(user, seq)), mark };
         for (meta, table) in self.levels.level(0).iter().zip(&self.tables[0]) {
             if meta.overlaps(user, user)
-                && let Some(found) = self.ask(table, hash, &seek)?
+                && let Some(found) = asking.ask(table)?
             {
                 return Ok(Some(found));
             }
@@ -159,26 +171,34 @@ impl Version {
             }
             let at = self.fences[level].find_user(user);
             if metas.get(at).is_some_and(|meta| meta.smallest.as_key().user() <= user)
-                && let Some(found) = self.ask(&self.tables[level][at], hash, &seek)?
+                && let Some(found) = asking.ask(&self.tables[level][at])?
             {
                 return Ok(Some(found));
             }
         }
         Ok(None)
     }
+}
 
-    /// `seek` is made when the first filter does not say no.
-    fn ask(
-        &self,
-        table: &Arc<OpenTable>,
-        hash: u64,
-        seek: &LazyCell<InternalKeyBuf, impl FnOnce() -> InternalKeyBuf>,
-    ) -> Result<Option<Found<Vec<u8>>>, Error> {
-        table.ask(|table| match table.may_contain(hash) {
-            true => table.get(seek.as_key()),
+impl<'a, K: FnOnce() -> InternalKeyBuf, M: Fn(TableId)> Asking<'a, K, M> {
+    fn ask(&mut self, table: &'a Arc<OpenTable>) -> Result<Option<Found<Vec<u8>>>, Error> {
+        // The one before did not know: without it, this one would have been asked at once.
+        if let Some((before, vain)) = self.vain
+            && before.rent.pay(vain)
+        {
+            (self.mark)(before.id);
+        }
+        let mut vain = Vain::Filter;
+        let found = table.ask(|table| match table.may_contain(self.hash) {
+            true => {
+                vain = Vain::Block;
+                table.get(self.seek.as_key())
+            }
             false if table.ranges().is_empty() => Ok(None),
-            false => Ok(table.covering(seek.as_key()).map(|_| Found::Deleted)),
-        })
+            false => Ok(table.covering(self.seek.as_key()).map(|_| Found::Deleted)),
+        })?;
+        self.vain = read_triggered::is_counted(self.hash).then_some((table, vain));
+        Ok(found)
     }
 }
 
@@ -235,15 +255,15 @@ impl View {
         Ok(true)
     }
 
-    /// The newest write to `user` that a reader at `seq` may see.
-    pub(super) fn get(&self, user: &[u8], seq: Seq) -> Result<Option<Vec<u8>>, Error> {
+    /// The newest write to `user` that a reader at `seq` may see. A table that may have been asked in vain too often is given to `mark`.
+    pub(super) fn get(&self, user: &[u8], seq: Seq, mark: impl Fn(TableId)) -> Result<Option<Vec<u8>>, Error> {
         let in_memory = std::iter::once(&self.memtable).chain(&self.immutables);
         for mem in in_memory {
             if let Some(found) = mem.get(user, seq) {
                 return Ok(value_of(found));
             }
         }
-        Ok(self.version.get(user, seq)?.and_then(value_of))
+        Ok(self.version.get(user, seq, mark)?.and_then(value_of))
     }
 }
 

@@ -1,5 +1,6 @@
 //! Flushing and compacting: what threads do in the background, and tests do step by step.
 
+use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
@@ -12,9 +13,10 @@ use crate::engine::compaction::{Choice, Merge};
 use crate::engine::cursor::Cursor;
 use crate::engine::filter::{Filtering, Verdict};
 use crate::engine::key::{InternalKeyBuf, Kind, Seq, Stamp};
-use crate::engine::levels::{Edit, TableId, TableMeta};
+use crate::engine::levels::{Edit, LEVELS, TableId, TableMeta};
 use crate::engine::merge_iterator::MergeIterator;
 use crate::engine::range_tombstones::{RangeTombstones, successor};
+use crate::engine::read_triggered;
 use crate::engine::retention::Retention;
 use crate::engine::token_bucket::Urgency;
 use crate::error::Error;
@@ -108,6 +110,52 @@ impl Inner {
         }
     }
 
+    /// Marks a table, if reads have paid for it and what would be merged with it as much as the merge costs.
+    pub(super) fn mark_if_too_dear(&self, table: TableId) {
+        let view = self.view();
+        let Version { levels, tables, .. } = &*view.version;
+        let price = || Ok(read_triggered::price(&*self.options.strategy, levels, table));
+        let (true, Ok(Some((price, inputs)))) = (self.options.compacts_for_reads, without_panic(price)) else { return };
+        let inputs = tables.iter().flatten().filter(|other| inputs.iter().any(|(_, input)| *input == other.id));
+        if inputs.map(|other| other.rent.paid_bytes()).sum::<u64>() < price {
+            return;
+        }
+        let mut work = self.work();
+        // It may have been merged meanwhile.
+        if self.view().version.levels.iter().flatten().any(|meta| meta.id == table) {
+            work.marked.insert(table);
+            drop(work);
+            self.progress.notify_all();
+        }
+    }
+
+    pub(super) fn compact_range(&self, from: Option<&[u8]>, to: Option<&[u8]>) -> Result<(), Error> {
+        self.flush()?;
+        let is_within = |meta: &TableMeta| {
+            from.is_none_or(|from| from <= meta.largest.as_key().user())
+                && to.is_none_or(|to| meta.smallest.as_key().user() < to)
+        };
+        let mut marked = BTreeSet::<TableId>::new();
+        for level in 0..LEVELS {
+            let mut work = self.work();
+            let version = Arc::clone(&self.view().version);
+            // What is in the last level that has anything has been merged with all above it, unless it is the first.
+            if level > 0 && level >= version.levels.deepest() {
+                break;
+            }
+            let tables = version.levels.level(level).iter().filter(|meta| is_within(meta)).map(|meta| meta.id);
+            let tables: Vec<TableId> = tables.collect();
+            marked.extend(&tables);
+            work.marked.extend(tables);
+            drop(work);
+            self.progress.notify_all();
+            self.settle()?;
+        }
+        // Those for which there was nothing to do.
+        self.work().marked.retain(|table| !marked.contains(table));
+        Ok(())
+    }
+
     /// Whether something is done or to be done. What nobody will ever do, nobody may wait for: a strategy may be content with
     /// more tables of level 0 than stop a writer.
     pub(super) fn is_at_work(&self, work: &Work) -> bool {
@@ -131,7 +179,12 @@ impl Inner {
         if self.options.threads > 1 && compactions + 1 >= self.options.threads {
             return None;
         }
-        match self.options.strategy.choose(&view.version.levels, &work.busy) {
+        let (strategy, levels) = (&self.options.strategy, &view.version.levels);
+        let choice = match strategy.choose(levels, &work.busy) {
+            Choice::Nothing if !work.marked.is_empty() => strategy.choose_marked(levels, &work.marked, &work.busy),
+            choice => choice,
+        };
+        match choice {
             Choice::Nothing => None,
             Choice::Move { table, from, to } => Some(Task::Move { table, from, to }),
             Choice::Merge(merge) => Some(Task::Merge(merge)),
@@ -309,7 +362,7 @@ impl Inner {
         for (_, meta) in &record.edit.added {
             let table = match known.version.tables.iter().flatten().find(|table| table.id == meta.id) {
                 Some(table) if moved(meta.id) => Arc::clone(table),
-                _ => OpenTable::new(&self.tables, meta.id),
+                _ => OpenTable::new(&self.tables, meta),
             };
             table.load()?;
             opened.push(table);
@@ -340,6 +393,9 @@ impl Inner {
         let version = Arc::new(self.view().version.apply(&record.edit, levels, &opened));
         self.set_view(|view| change(view, version));
         let stays = |id: TableId| record.edit.added.iter().any(|(_, added)| added.id == id);
+        for (_, removed) in &record.edit.removed {
+            work.marked.remove(removed);
+        }
         for table in known.version.tables.iter().flatten().filter(|table| moved(table.id)) {
             if !stays(table.id) {
                 table.becomes_obsolete();

@@ -40,9 +40,18 @@ pub struct Merge {
 }
 
 /// Chooses what to compact. Pure: the same tables give the same choice.
+///
+/// Beside what it finds full itself, tables are marked for compaction: because reads ask them in vain
+/// ([`read_triggered`](super::read_triggered)), or because somebody wants it.
 pub trait Strategy: std::fmt::Debug + Send + Sync {
     /// What to do next, with the tables of `busy` left alone.
     fn choose(&self, levels: &Levels, busy: &BTreeSet<TableId>) -> Choice;
+
+    /// What to merge when there is nothing to do: one of the tables that are `marked`, into what reads ask after it, with the tables
+    /// of `busy` left alone. A mark may name a table that is gone.
+    fn choose_marked(&self, _levels: &Levels, _marked: &BTreeSet<TableId>, _busy: &BTreeSet<TableId>) -> Choice {
+        Choice::Nothing
+    }
 
     /// About how many bytes have to be compacted before there is nothing to do: what slows writers down.
     fn debt_bytes(&self, levels: &Levels) -> u64;

@@ -65,6 +65,11 @@ impl<C: Cursor> MergeIterator<C> {
         moved
     }
 
+    /// What is merged, as it was given.
+    pub fn sources(&self) -> &[C] {
+        &self.sources
+    }
+
     /// The source of the entry that it is at.
     pub fn source(&self) -> Option<&C> {
         self.heap.first().map(|source| &self.sources[*source])

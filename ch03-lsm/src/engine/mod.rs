@@ -29,6 +29,8 @@ pub mod leveled;
 
 pub mod size_tiered;
 
+pub mod read_triggered;
+
 pub mod simulation;
 
 mod arena;

@@ -11,9 +11,11 @@
 //! **Left out**: limits on the space that old values take, which RocksDB adds, and splitting what has become large.
 
 use std::collections::BTreeSet;
+use std::ops::Range;
+use std::sync::Arc;
 
 use super::compaction::{Choice, Merge, Strategy};
-use super::levels::{Levels, TableId};
+use super::levels::{Levels, TableId, TableMeta};
 
 /// The most that is merged into one table, in bytes: with keys of up to two hundred bytes its index is then far below what
 /// can be read. What has become so large stays as it is.
@@ -50,11 +52,29 @@ impl Strategy for SizeTiered {
                 (least, most, to) = (smaller, larger, to + 1);
             }
             if to - from >= self.tables {
-                let inputs = runs[from..to].iter().map(|run| (0, run.id)).collect();
-                let is_bottom = to == runs.len() && levels.deepest() == 0;
-                return Choice::Merge(Merge { inputs, to: 0, table_bytes: u64::MAX, is_bottom });
+                return merge(levels, from..to);
             }
             from += 1;
+        }
+        Choice::Nothing
+    }
+
+    /// The first neighbours that are marked, all of them. One alone stays as it is: to merge it with all that is older, whenever
+    /// it is asked in vain, would be the end of writing seldom.
+    fn choose_marked(&self, levels: &Levels, marked: &BTreeSet<TableId>, busy: &BTreeSet<TableId>) -> Choice {
+        let runs = levels.level(0);
+        let mut from = 0;
+        while from < runs.len() {
+            let mut sum = 0;
+            let fits = |run: &&Arc<TableMeta>| {
+                sum += run.len_bytes;
+                marked.contains(&run.id) && !busy.contains(&run.id) && sum <= RUN_MAX_BYTES
+            };
+            let to = from + runs[from..].iter().take_while(fits).count();
+            if to - from > 1 {
+                return merge(levels, from..to);
+            }
+            from = to.max(from + 1);
         }
         Choice::Nothing
     }
@@ -68,4 +88,12 @@ impl Strategy for SizeTiered {
             Choice::Move { .. } | Choice::Nothing => 0,
         }
     }
+}
+
+/// Makes these runs one.
+fn merge(levels: &Levels, range: Range<usize>) -> Choice {
+    let runs = levels.level(0);
+    let is_bottom = range.end == runs.len() && levels.deepest() == 0;
+    let inputs = runs[range].iter().map(|run| (0, run.id)).collect();
+    Choice::Merge(Merge { inputs, to: 0, table_bytes: u64::MAX, is_bottom })
 }
