@@ -182,6 +182,43 @@ fn a_tree_that_is_closed_wakes_who_waits_for_the_rate() {
     assert_eq!(everything(&db, None).len(), 200);
 }
 
+#[test]
+fn a_merge_that_is_under_way_when_a_tree_is_closed_is_given_up() {
+    let disk: Arc<dyn Disk> = Arc::new(SimDisk::new(1));
+    let leveled = Leveled { level0_tables: 2, ..Leveled::default() };
+    let table = TableOptions { compression: Compression::None, ..TableOptions::default() };
+    let options = |threads: usize, rate_limit_bytes_per_s: Option<u64>| {
+        let strategy = Arc::new(leveled);
+        Options { strategy, table, memtable_bytes: 64 << 20, threads, rate_limit_bytes_per_s, ..options() }
+    };
+    let open = |options: Options| Db::open(&disk, Path::new("/data"), options).expect("it opens").0;
+    let db = open(options(0, None));
+    // The oldest is moved out of level 0 as it is; two are left to be merged with it.
+    for table in 0..3u8 {
+        for number in 0..2_000u32 {
+            db.put(&number.to_be_bytes(), &[table; 1_000], ASYNC).expect("a put");
+        }
+        db.flush().expect("a flush");
+    }
+    db.close().expect("it closes");
+    // By the real clock the first mebibyte takes days at this rate.
+    let db = open(options(1, Some(1)));
+    while db.stats().running == 0 {
+        std::thread::yield_now();
+    }
+    db.close().expect("it closes");
+    let db = open(options(0, None));
+    assert_eq!(db.stats().levels[0].tables, 2, "nothing was merged");
+    let tables = disk.list(Path::new("/data")).expect("a list");
+    let tables = tables.iter().filter(|path| path.extension().is_some_and(|extension| extension == "sst"));
+    assert_eq!(tables.count(), 3, "and nothing is left of what was begun");
+    db.settle().expect("it settles");
+    assert_eq!(db.stats().levels[0].tables, 0);
+    let all = everything(&db, None);
+    assert_eq!(all.len(), 2_000);
+    assert!(all.values().all(|value| *value == [2; 1_000]));
+}
+
 /// Compacts nothing, or one table after the other, and reports a debt.
 #[derive(Debug)]
 struct Indebted {

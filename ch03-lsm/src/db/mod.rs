@@ -302,7 +302,8 @@ impl Db {
         self.inner.resume()
     }
 
-    /// Ends it cleanly: the log is durable, and attests to all of itself.
+    /// Ends it cleanly: the log is durable, and attests to all of itself. A merge that is under way is given up, and done when the
+    /// tree is open again.
     ///
     /// # Errors
     ///

@@ -1,7 +1,8 @@
 //! Pacing: a disk that lets flushes and compactions write no faster than they may.
 //!
 //! Tables are written a mebibyte at a time. Before each, the writer takes as many tokens from the tree's bucket, and
-//! sleeps while there are none. Closing the tree wakes whoever sleeps: what is under way then ends at full speed.
+//! sleeps while there are none. Closing the tree wakes whoever sleeps: a flush that is under way then ends at full speed, and a
+//! merge is given up.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -55,6 +56,11 @@ impl Pace {
     /// Nobody waits any more.
     pub(super) fn end(&self) {
         self.ends.open();
+    }
+
+    /// Whether that was said.
+    pub(super) fn has_ended(&self) -> bool {
+        self.ends.is_open()
     }
 
     fn take(&self, bytes: u64, urgency: Urgency) {

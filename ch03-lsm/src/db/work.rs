@@ -24,6 +24,9 @@ use crate::storage::files::{WAL, table_path};
 use crate::storage::manifest::Record;
 use crate::storage::table::TableWriter;
 
+/// After how many entries a merge looks whether it is still wanted.
+const LOOK_EVERY: u64 = 256;
+
 /// What a compaction has made so far.
 #[derive(Default)]
 struct Made {
@@ -253,9 +256,10 @@ impl Inner {
             let now_s = self.options.clock.unix_s();
             let filtering = filter.map(|filter| Filtering::new(filter, now_s, newest_snapshot, merge.is_bottom));
             let mut made = Made::default();
-            if let Err(error) = self.merge_tables(&version, merge, filtering, &mut made) {
+            let merged = self.merge_tables(&version, merge, filtering, &mut made);
+            if !matches!(merged, Ok(true)) {
                 self.discard(&made.ids);
-                return Err(error);
+                return merged.map(|_| ());
             }
             // Held until readers see the new version: a snapshot comes before all of it, or after.
             let snapshots = self.snapshots.lock().expect("no thread panics with it");
@@ -281,13 +285,14 @@ impl Inner {
         }
     }
 
+    /// False when it was given up, because the tree is being closed.
     fn merge_tables(
         &self,
         version: &Arc<Version>,
         merge: &Merge,
         filtering: Option<Filtering<'_>>,
         made: &mut Made,
-    ) -> Result<(), Error> {
+    ) -> Result<bool, Error> {
         let disk = self.pace.disk(&self.disk, Urgency::Compaction);
         let mut sources = MergeIterator::new(inputs(version, merge));
         let mut retention = self.retention(merge.is_bottom).with_ranges(ranges_of(version, merge)?);
@@ -299,8 +304,13 @@ impl Inner {
         };
         let mut writer: Option<TableWriter> = None;
         let mut last_user = Vec::new();
+        let mut passed = 0_u64;
         sources.seek_to_first()?;
         while let Some(key) = sources.key() {
+            passed += 1;
+            if passed.is_multiple_of(LOOK_EVERY) && self.pace.has_ended() {
+                return Ok(false);
+            }
             if retention.keeps(key) {
                 let verdict = filtering.map_or(Verdict::Keep, |filtering| filtering.judge(key, sources.value()));
                 made.filtered += u64::from(verdict != Verdict::Keep);
@@ -340,7 +350,7 @@ impl Inner {
             ranges.up_to(None, &mut writer);
             made.added.push((merge.to, writer.finish()?));
         }
-        Ok(())
+        Ok(true)
     }
 
     /// Records what has happened, and lets readers see it.

@@ -99,9 +99,9 @@ enum Command {
         out: PathBuf,
     },
     /// Check the exercises themselves: starters, judges, references and known wrong answers
-    #[command(after_help = "Examples:\n  cargo grade selfcheck\n  cargo grade selfcheck ch01 --organ recovery")]
+    #[command(after_help = "Examples:\n  cargo grade selfcheck\n  cargo grade selfcheck ch01\n  cargo grade selfcheck ch01/recovery")]
     Selfcheck {
-        /// Only this chapter
+        /// Only this chapter, or this exercise of one, as ch03/memtable
         chapter: Option<String>,
         /// Only the organs of this name
         #[arg(long)]
@@ -181,7 +181,13 @@ fn run(cli: &Cli, out: &mut dyn Write) -> Result<u8, Failure> {
         }
         Command::Selfcheck { chapter, organ, time_limit } => {
             let limit = Duration::from_secs(*time_limit);
-            let scope = Scope { chapter: chapter.as_deref(), organ: organ.as_deref(), limit };
+            // As everywhere else, an exercise may be named with its chapter.
+            let named = chapter.as_deref().and_then(|name| name.split_once('/'));
+            let (chapter, organ) = match named {
+                Some((chapter, organ)) => (Some(chapter), Some(organ)),
+                None => (chapter.as_deref(), organ.as_deref()),
+            };
+            let scope = Scope { chapter, organ, limit };
             let defects = selfcheck::selfcheck(&workspace, scope, out)?;
             writeln!(out, "{}", if defects == 0 { "no defects".to_owned() } else { format!("defects: {defects}") })?;
             return Ok(if defects == 0 { PASSED } else { FAILED });
