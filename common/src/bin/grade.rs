@@ -99,7 +99,9 @@ enum Command {
         out: PathBuf,
     },
     /// Check the exercises themselves: starters, judges, references and known wrong answers
-    #[command(after_help = "Examples:\n  cargo grade selfcheck\n  cargo grade selfcheck ch01\n  cargo grade selfcheck ch01/recovery")]
+    #[command(
+        after_help = "Examples:\n  cargo grade selfcheck\n  cargo grade selfcheck ch01\n  cargo grade selfcheck ch01/recovery"
+    )]
     Selfcheck {
         /// Only this chapter, or this exercise of one, as ch03/memtable
         chapter: Option<String>,
