@@ -46,7 +46,7 @@ const PICTURES: u64 = 5;
 /// The output cannot be written, or nothing is asked for.
 pub fn run(args: &CompactionSimArgs) -> Result<(), Error> {
     if args.memtables == 0 || args.entries == 0 || args.keys == 0 {
-        return Err(Error::Cannot("at least one memtable, one entry and one key are meant".to_owned()));
+        return Err(Error::Usage("at least one memtable, one entry and one key are meant".to_owned()));
     }
     cli::print(picture(args, Look::stdout()))?;
     Ok(())
@@ -59,7 +59,7 @@ pub fn picture(args: &CompactionSimArgs, look: Look) -> String {
     let mut text = String::new();
     text.push_str("Leveled: each level holds ten times the one above, and no key twice.\n\n");
     text.push_str(&over_time(args, leveled, look));
-    text.push_str("\nSize-tiered: four tables of about the same size become one.\n\n");
+    text.push_str("\n\nSize-tiered: four tables of about the same size become one.\n\n");
     text.push_str(&over_time(args, SizeTiered::default(), look));
     text
 }

@@ -100,6 +100,9 @@ pub enum Error {
     /// What was asked for makes no sense, for a reason in words.
     #[error("{0}")]
     Cannot(String),
+    /// The command line asks for what makes no sense, whatever there is.
+    #[error("{0}")]
+    Usage(String),
     /// What a checkpoint would be made in is there.
     #[error("{} is there, and is not empty: a checkpoint needs a directory of its own", dir.display())]
     CheckpointExists {
@@ -160,6 +163,7 @@ impl Error {
         match self {
             Self::Cli(error) => error.exit(),
             Self::Tour(error) => error.exit(),
+            Self::Usage(_) => Exit::Usage,
             _ if self.is_damage() => Exit::Damaged,
             _ => Exit::Failed,
         }

@@ -35,9 +35,8 @@ const EXAMPLES: &str = "Examples:
 /// The tree cannot be read, there is a database already, or the disk refuses.
 pub fn run(args: &ExportArgs) -> Result<(), Error> {
     let disk: Arc<dyn Disk> = Arc::new(RealDisk::new());
-    if !args.data.exists() {
-        return Err(Error::Cannot(format!("there is no tree in {}", args.data.display())));
-    }
+    // To open a tree makes one where there is none.
+    crate::db::assert_tree(&*disk, &args.data)?;
     let (db, recovered) = Db::open(&disk, &args.data, Options { salt: rand::random(), ..Options::default() })?;
     if let Some(tear) = verify::tear(recovered.torn.as_ref(), &recovered.given_up) {
         cli::print(tear)?;

@@ -23,11 +23,11 @@ const SCAN_LIMIT: usize = 100;
 
 const HELP: &str = "put KEY VALUE            get KEY             delete KEY
 deleterange FROM TO      all keys from FROM up to TO, without TO
-scan [FROM [TO [LIMIT]]] forwards            rscan [FROM [TO [LIMIT]]]  backwards, from TO down to FROM
+scan [FROM [TO [LIMIT]]] forwards, both included; rscan [FROM [TO [LIMIT]]]: backwards, from TO down to FROM
 batch                    what follows happens together, until: commit, or: abort
-snapshot NAME            then: at NAME get KEY, at NAME scan ..., release NAME
+snapshot NAME            then: at NAME get KEY, at NAME scan or rscan ..., release NAME
 flush                    stats
-compact [FROM TO]        everything, or what has keys from FROM up to TO
+compact [FROM TO]        everything, or what has keys from FROM up to TO, without TO
 checkpoint DIR           a copy in a directory of its own, which shares the files
 resume                   writes again, after the disk was full and there is room
 sync on|off              whether writes are durable when they return
@@ -192,8 +192,9 @@ fn scan(mut iterator: DbIterator, range: &[&str], is_forward: bool) -> Result<()
         cli::print(format!("{} = {}", key.escape_ascii(), iterator.value().escape_ascii()))?;
         if is_forward { iterator.next()? } else { iterator.prev()? }
     }
-    if iterator.key().is_some() {
-        cli::print(format!("... (the first {limit}; name a LIMIT for more)"))?;
+    let is_within = |key: &[u8]| if is_forward { to.is_none_or(|to| key <= to) } else { key >= from };
+    if iterator.key().is_some_and(is_within) {
+        cli::print(format!("... (these are {limit}; name a LIMIT for more)"))?;
     }
     Ok(())
 }

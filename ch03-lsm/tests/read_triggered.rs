@@ -11,7 +11,7 @@ use ch03_lsm::engine::bloom;
 use ch03_lsm::engine::compaction::{Choice, Strategy};
 use ch03_lsm::engine::leveled::Leveled;
 use ch03_lsm::engine::levels::{LEVELS, Levels, TableId};
-use ch03_lsm::engine::read_triggered::{BLOCK_BYTES, FILTER_BYTES, Rent, SAMPLING, Vain, is_counted, price};
+use ch03_lsm::engine::read_triggered::{BLOCK_BYTES, FILTER_BYTES, Price, Rent, SAMPLING, Vain, is_counted, price};
 use ch03_lsm::engine::size_tiered::SizeTiered;
 use common::disk::{Disk, SimDisk};
 
@@ -90,9 +90,8 @@ fn the_price_is_what_is_merged_and_moving_has_none() {
     let db = filled(Options::default());
     let (levels, strategy) = (db.levels(), Leveled::default());
     let newest = levels.level(0)[0].id;
-    let (bytes, inputs) = price(&strategy, &levels, newest).expect("there is something to merge it with");
-    assert_eq!(bytes, levels.total_bytes());
-    assert_eq!(inputs.len(), levels.iter().flatten().count());
+    let price_of_newest = price(&strategy, &levels, newest).expect("there is something to merge it with");
+    assert_eq!(price_of_newest, Price { bytes: levels.total_bytes(), rid: BTreeSet::from([newest]) });
     let oldest = levels.level(levels.deepest())[0].id;
     assert_eq!(price(&strategy, &levels, oldest), None, "there is nothing below the last level");
     assert_eq!(price(&strategy, &Levels::new(), newest), None, "a table that is gone");
@@ -240,20 +239,43 @@ fn compacting_a_range_leaves_alone_what_lies_beyond_it() {
 }
 
 #[test]
-fn compacting_ends_while_others_write() {
-    let db = open(Options { threads: 2, ..Options::default() });
+fn tables_of_level_0_are_merged_for_reads_where_there_is_nothing_below_them() {
+    let db = open(Options { threads: 0, ..Options::default() });
+    for table in 0..2 {
+        for number in 0..3_000 {
+            db.put(&key(number * 4 + table), &value(number), NOW).expect("a put");
+        }
+        db.flush().expect("a flush");
+    }
+    let levels = db.levels();
+    let newest = levels.level(0)[0].id;
+    let price =
+        price(&Leveled::default(), &levels, newest).expect("the older one is moved, and it is merged with that");
+    assert_eq!(price, Price { bytes: levels.total_bytes(), rid: BTreeSet::from([newest]) });
+    let reads = reads_until_due(&db, 10 * OLD, |number| _ = db.get(&key(number % 3_000 * 4 + 2)));
+    assert!(reads.is_some(), "it is due at last");
+    db.settle().expect("it settles");
+    assert_eq!(shape(&db).iter().sum::<usize>(), 1, "{:?}", shape(&db));
+}
+
+#[test]
+fn compacting_ends_while_others_write_more_than_is_ever_compacted() {
+    let disk: Arc<dyn Disk> = Arc::new(SimDisk::new(1));
+    let strategy = Arc::new(Leveled { level0_tables: 2, base_bytes: 256 << 10, growth: 4, table_bytes: 64 << 10 });
+    let options = Options { memtable_bytes: 64 << 10, threads: 2, strategy, ..Options::default() };
+    let (db, _) = Db::open(&disk, Path::new("tree"), options).expect("it opens");
     let (is_over, written) = (AtomicBool::new(false), AtomicU64::new(0));
     std::thread::scope(|scope| {
         scope.spawn(|| {
             while !is_over.load(Ordering::Relaxed) {
                 let number = written.load(Ordering::Relaxed);
-                db.put(&key(number % 500), &value(number), NOW).expect("a put");
+                db.put(&key(bloom::hash(&number.to_le_bytes()) % 40_000), &value(number), NOW).expect("a put");
                 written.store(number + 1, Ordering::Relaxed);
             }
         });
         for _ in 0..5 {
             let before = written.load(Ordering::Relaxed);
-            while written.load(Ordering::Relaxed) < before + 1_000 {
+            while written.load(Ordering::Relaxed) < before + 5_000 {
                 std::thread::yield_now();
             }
             db.compact_range(None, None).expect("a compaction");

@@ -143,10 +143,13 @@ impl RunArgs {
     fn check(&self) -> Result<(), Error> {
         let longest = workloads::VALUES_BYTES;
         if self.num == 0 {
-            return Err(Error::Cannot("at least one key is meant: --num 1".to_owned()));
+            return Err(Error::Usage("at least one key is meant: --num 1".to_owned()));
+        }
+        if self.reads == Some(0) {
+            return Err(Error::Usage("at least one read is meant: --reads 1".to_owned()));
         }
         if self.value_size > longest {
-            return Err(Error::Cannot(format!("values of at most {longest} bytes are meant: --value-size {longest}")));
+            return Err(Error::Usage(format!("values of at most {longest} bytes are meant: --value-size {longest}")));
         }
         Ok(())
     }

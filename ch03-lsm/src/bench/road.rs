@@ -33,9 +33,7 @@ fn disk() -> Arc<dyn Disk> {
 }
 
 fn unordered() -> Result<(), Error> {
-    Err(Error::Cannot(
-        "this store does not know the order of its keys: a workload that seeks needs the tree".to_owned(),
-    ))
+    Err(Error::Usage("this store does not know the order of its keys: a workload that seeks needs the tree".to_owned()))
 }
 
 impl Cursor for Unordered {

@@ -63,15 +63,19 @@ impl Source {
         }
     }
 
-    /// The table that the last seek asked, if it may have been asked in vain too often now.
-    pub(super) fn asked_in_vain(&self) -> Option<TableId> {
+    /// The table that the last seek asked, if it was in vain, which is when it has not got `found`, and may have been so too
+    /// often now.
+    pub(super) fn asked_in_vain(&self, found: Option<&[u8]>) -> Option<TableId> {
         let Self::Level(LevelCursor { version, level, at, before, cursor, .. }) = self else { return None };
+        let (meta, table) = (version.levels.level(*level).get(*at)?, version.tables[*level].get(*at)?);
         let vain = match (before, cursor) {
+            // All of it comes after what was sought: nothing was asked.
+            (Some(before), _) if *before == meta.smallest => return None,
             (Some(_), _) => Vain::Filter,
+            (None, Some(cursor)) if found.is_some() && cursor.key().map(InternalKey::user) == found => return None,
             (None, Some(_)) => Vain::Block,
             (None, None) => return None,
         };
-        let table = &version.tables[*level][*at];
         table.rent.pay(vain).then_some(table.id)
     }
 

@@ -165,7 +165,7 @@ impl DbIterator {
     /// Pays for what the last seek has asked in vain: of all sources but the oldest, which alone would have been asked without them.
     fn pay(&self) {
         let Some((_, newer)) = self.merge.sources().split_last() else { return };
-        for table in newer.iter().filter_map(Source::asked_in_vain) {
+        for table in newer.iter().filter_map(|source| source.asked_in_vain(self.key())) {
             if let Some(tree) = self.tree.upgrade() {
                 tree.mark_if_too_dear(table);
             }

@@ -46,6 +46,7 @@ pub use iterator::DbIterator;
 pub use options::{Options, ReadOptions, WriteOptions};
 pub use stats::{LevelStats, StallStats, Stats, TableCacheStats, WorkStats};
 pub use ttl::{TtlDb, TtlIterator};
+pub(crate) use verify::assert_tree;
 pub use verify::{Verified, verify};
 
 use commit::Commits;
@@ -94,6 +95,8 @@ struct Work {
     busy: BTreeSet<TableId>,
     /// Tables to merge when there is nothing else to do.
     marked: BTreeSet<TableId>,
+    /// Tables that somebody waits to see merged, before anything else.
+    wanted: BTreeSet<TableId>,
     /// Flushes and compactions under way.
     running: usize,
     /// After a failure: nothing is written any more.
@@ -259,10 +262,11 @@ impl Db {
         self.inner.settle()
     }
 
-    /// Compacts all that there is from `from` up to `to` (`None`: from the first, to the last), and waits for it: each level into the
-    /// next, so that a read there asks one table, and what is superseded or deleted and no snapshot sees goes with what hides it.
-    /// A table is compacted whole; one that overlaps no other is left as it is. Of what is written meanwhile, some may be
-    /// compacted and some not.
+    /// Compacts all that there is from `from` up to `to` (`None`: from the first, to the last), and waits for it. What is superseded
+    /// or deleted, and no snapshot sees, goes with what hides it. Leveled, each level is merged into the next, so that a read there
+    /// asks one table: level 0 whole, with what it overlaps; of the others, the tables that have keys of the range. A table that
+    /// overlaps no other is moved as it is. Of what is written meanwhile some is compacted and some not, and a merge that
+    /// it causes may leave some of the range a level higher. Size-tiered, the tables that have keys of the range become one.
     ///
     /// # Errors
     ///

@@ -112,6 +112,7 @@ impl Inner {
                 is_flushing: false,
                 busy: BTreeSet::new(),
                 marked: BTreeSet::new(),
+                wanted: BTreeSet::new(),
                 running: 0,
                 failed: None,
                 debris: Vec::new(),

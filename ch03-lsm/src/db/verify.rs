@@ -1,4 +1,4 @@
-//! Verifying: everything that a directory holds is read, and changed nowhere.
+//! Verifying: everything that a directory holds is read, and changed nowhere: a lock file is all that is made.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use crate::engine::cursor::Cursor;
 use crate::engine::key::InternalKeyBuf;
 use crate::engine::levels::TableMeta;
 use crate::error::Error;
-use crate::storage::files::{WAL, lock_to_read, table_path};
+use crate::storage::files::{MANIFEST, WAL, lock_to_read, table_path};
 use crate::storage::table::{NoCache, Table};
 use crate::storage::wal_recovery::{RecoveryMode, Torn, replay};
 
@@ -40,6 +40,7 @@ pub struct Verified {
 ///
 /// The first damage.
 pub fn verify(disk: &Arc<dyn Disk>, dir: &Path, progress: &mut dyn FnMut(&TableMeta)) -> Result<Verified, Error> {
+    assert_tree(&**disk, dir)?;
     let _lock = lock_to_read(&**disk, dir)?;
     let (state, _) = read_manifests(&**disk, dir)?;
     let mut verified = Verified::default();
@@ -54,6 +55,18 @@ pub fn verify(disk: &Arc<dyn Disk>, dir: &Path, progress: &mut dyn FnMut(&TableM
     let recovered = replay(&**disk, &wals, RecoveryMode::TolerateTornTail, state.seq, &mut |_, _| {})?;
     (verified.batches, verified.torn, verified.given_up) = (recovered.batches, recovered.torn, recovered.given_up);
     Ok(verified)
+}
+
+/// Whether there is a tree in `dir`.
+///
+/// # Errors
+///
+/// [`Error::Cannot`] when there is none.
+pub(crate) fn assert_tree(disk: &dyn Disk, dir: &Path) -> Result<(), Error> {
+    if disk.exists(dir).map_err(Error::io("look for", dir))? && !segments(disk, dir, MANIFEST)?.is_empty() {
+        return Ok(());
+    }
+    Err(Error::Cannot(format!("there is no tree in {}", dir.display())))
 }
 
 fn verify_table(disk: &Arc<dyn Disk>, dir: &Path, meta: &TableMeta) -> Result<(), Error> {

@@ -113,14 +113,14 @@ impl Inner {
         }
     }
 
-    /// Marks a table, if reads have paid for it and what would be merged with it as much as the merge costs.
+    /// Marks a table, if reads have paid for it, and for those that would be gone with it, as much as the merge costs.
     pub(super) fn mark_if_too_dear(&self, table: TableId) {
         let view = self.view();
         let Version { levels, tables, .. } = &*view.version;
         let price = || Ok(read_triggered::price(&*self.options.strategy, levels, table));
-        let (true, Ok(Some((price, inputs)))) = (self.options.compacts_for_reads, without_panic(price)) else { return };
-        let inputs = tables.iter().flatten().filter(|other| inputs.iter().any(|(_, input)| *input == other.id));
-        if inputs.map(|other| other.rent.paid_bytes()).sum::<u64>() < price {
+        let (true, Ok(Some(price))) = (self.options.compacts_for_reads, without_panic(price)) else { return };
+        let rid = tables.iter().flatten().filter(|other| price.rid.contains(&other.id));
+        if rid.map(|other| other.rent.paid_bytes()).sum::<u64>() < price.bytes {
             return;
         }
         let mut work = self.work();
@@ -138,7 +138,6 @@ impl Inner {
             from.is_none_or(|from| from <= meta.largest.as_key().user())
                 && to.is_none_or(|to| meta.smallest.as_key().user() < to)
         };
-        let mut marked = BTreeSet::<TableId>::new();
         for level in 0..LEVELS {
             let mut work = self.work();
             let version = Arc::clone(&self.view().version);
@@ -147,15 +146,22 @@ impl Inner {
                 break;
             }
             let tables = version.levels.level(level).iter().filter(|meta| is_within(meta)).map(|meta| meta.id);
-            let tables: Vec<TableId> = tables.collect();
-            marked.extend(&tables);
-            work.marked.extend(tables);
-            drop(work);
+            let mut left: BTreeSet<TableId> = tables.collect();
+            work.wanted.extend(&left);
             self.progress.notify_all();
-            self.settle()?;
+            // Under steady writing there always is something else to do.
+            loop {
+                Self::check(&work)?;
+                left.retain(|table| work.wanted.contains(table));
+                let levels = &self.view().version.levels;
+                if self.options.strategy.choose_marked(levels, &left, &BTreeSet::new()) == Choice::Nothing {
+                    break;
+                }
+                self.wait_for_progress(work)?;
+                work = self.work();
+            }
+            work.wanted.retain(|table| !left.contains(table));
         }
-        // Those for which there was nothing to do.
-        self.work().marked.retain(|table| !marked.contains(table));
         Ok(())
     }
 
@@ -183,10 +189,17 @@ impl Inner {
             return None;
         }
         let (strategy, levels) = (&self.options.strategy, &view.version.levels);
-        let choice = match strategy.choose(levels, &work.busy) {
-            Choice::Nothing if !work.marked.is_empty() => strategy.choose_marked(levels, &work.marked, &work.busy),
-            choice => choice,
+        let of = |marked: &BTreeSet<TableId>| match marked.is_empty() {
+            true => Choice::Nothing,
+            false => strategy.choose_marked(levels, marked, &work.busy),
         };
+        let mut choice = of(&work.wanted);
+        if choice == Choice::Nothing {
+            choice = strategy.choose(levels, &work.busy);
+        }
+        if choice == Choice::Nothing {
+            choice = of(&work.marked);
+        }
         match choice {
             Choice::Nothing => None,
             Choice::Move { table, from, to } => Some(Task::Move { table, from, to }),
@@ -405,6 +418,7 @@ impl Inner {
         let stays = |id: TableId| record.edit.added.iter().any(|(_, added)| added.id == id);
         for (_, removed) in &record.edit.removed {
             work.marked.remove(removed);
+            work.wanted.remove(removed);
         }
         for table in known.version.tables.iter().flatten().filter(|table| moved(table.id)) {
             if !stays(table.id) {

@@ -79,7 +79,7 @@ pub(super) fn dump_block(disk: &dyn Disk, path: &Path, id: TableId, at: usize) -
     let index = block(&index).map_err(|error| damaged(index_handle, error.into()))?;
     let Some(entry) = index.entries.get(at) else {
         let count = index.entries.len();
-        return Err(Error::Cannot(format!("{} has {count} blocks, numbered from 0: there is no {at}", path.display())));
+        return Err(Error::Usage(format!("{} has {count} blocks, numbered from 0: there is no {at}", path.display())));
     };
     let handle = block_handle(entry).map_err(|what| damaged(index_handle, what))?;
     let part = table.part(handle)?;

@@ -5,12 +5,12 @@
 //! level, and what is old takes a tenth of the space at most (DDIA ch. 3, "Performance optimizations"; O'Neil et al., "The
 //! Log-Structured Merge-Tree", 1996; LevelDB's doc/impl.md).
 //!
-//! The targets are counted from the **last** level upwards: its target is what it holds, and the one above has a tenth of
+//! The targets are counted from the **last** level upwards: its target is what the largest level holds, commonly itself, and the one above has a tenth of
 //! that. Counted from the first, a last level that is hardly fuller than the one above it would leave twice the space in use
 //! (Dong et al., "Optimizing Space Amplification in RocksDB", CIDR 2017).
 //!
 //! ```text
-//!     level 0   newest tables, any keys        4 of them are merged into the base level
+//!     level 0   newest tables, any keys        once there are 4, all are merged into the base level
 //!     level 4   ████                           base level: small enough for level 0 to be merged into; may hold base_bytes
 //!     level 5   ████████████████
 //!     level 6   ████████████████████████████████████████████████████████   the target is what it holds
@@ -19,8 +19,8 @@
 //! The base level alone may hold more than its part, up to `base_bytes`: with every merge of level 0 most of it is written
 //! again, and what it hands down at once, and not table by table, meets the level below once. That is paid for in space.
 //!
-//! A tombstone takes a few bytes and keeps an entry further down from going, which space is not free until the two have met.
-//! So tombstones weigh more than their bytes: a level is the fuller for them, and the table with most of them goes first. Level 0
+//! A tombstone takes a few bytes and keeps an entry further down from going, whose space is not free until the two have met.
+//! So tombstones weigh more than their bytes: a level is the fuller for them, and a table with many of them goes sooner. Level 0
 //! is merged by the number of its tables all the same: merged sooner, it would bring the same base level with it more often.
 //!
 //! **Left out**: splitting one compaction over several threads.

@@ -6,8 +6,8 @@
 //! anything (LevelDB's `allowed_seeks`; Pebble's read-triggered compactions).
 //!
 //! It is the question of whether to rent or to buy (Karlin et al., "Competitive Snoopy Caching", 1988): who buys as soon as the
-//! rent that was paid comes to the price never pays more than twice what would have been best. The [price] is what the
-//! merge reads and writes again. The rent is counted in the same bytes: a block that is read for nothing costs a disk as much
+//! rent that was paid comes to the price never pays more than twice what would have been best. The [price] is the
+//! bytes of what is merged, once, though they are read and written. The rent is counted in the same bytes: a block that is read for nothing costs a disk as much
 //! as some of them in a row.
 //!
 //! Only one key in [`SAMPLING`] is counted, for as many: threads that read the same table would pass its counter around
@@ -18,11 +18,11 @@
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::compaction::{Choice, Strategy};
-use super::levels::{Levels, TableId};
+use super::compaction::{Choice, Merge, Strategy};
+use super::levels::{Edit, LEVELS, Levels, TableId};
 
 /// What a block that is read in vain stands for, in bytes in a row: a disk that reads ten thousand blocks a second could
-/// write about 160 MiB in it. From memory it is cheaper, and then what is spent is time in which a thread had nothing to do.
+/// write about 160 MiB in that second. From memory it is cheaper, and then what is spent is time in which a thread had nothing to do.
 pub const BLOCK_BYTES: u64 = 16 << 10;
 
 /// The same for a filter that says no: measured, a sixteenth of the time of a block that is in the page cache.
@@ -47,22 +47,42 @@ pub struct Rent {
     table_bytes: u64,
 }
 
+/// What it costs that reads need not ask a table any more.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Price {
+    /// The bytes of what is merged.
+    pub bytes: u64,
+    /// It, and those that come down with it. What they are merged with stays where it is, and is asked as before.
+    pub rid: BTreeSet<TableId>,
+}
+
 /// Whether the reads of a key of that [hash](super::bloom::hash) are counted. These bits choose neither a filter's line nor a
 /// bit in it.
 pub fn is_counted(hash: u64) -> bool {
     (hash >> 32).is_multiple_of(SAMPLING)
 }
 
-/// What it costs to be rid of a table, with which others that brings, in bytes; `None` when nothing would be merged.
-pub fn price(strategy: &dyn Strategy, levels: &Levels, table: TableId) -> Option<(u64, Vec<(usize, TableId)>)> {
-    match strategy.choose_marked(levels, &BTreeSet::from([table]), &BTreeSet::new()) {
-        Choice::Merge(merge) => {
-            let is_input = |id| merge.inputs.iter().any(|(_, input)| *input == id);
-            let metas = levels.iter().flatten().filter(|meta| is_input(meta.id));
-            Some((metas.map(|meta| meta.len_bytes).sum(), merge.inputs))
+/// The price of a table, or `None` when nothing would be merged. Tables that can be moved before are: that costs nothing.
+pub fn price(strategy: &dyn Strategy, levels: &Levels, table: TableId) -> Option<Price> {
+    let mut levels = levels.clone();
+    // No table is moved more often than there are levels.
+    for _ in 0..=levels.iter().flatten().count() * LEVELS {
+        match strategy.choose_marked(&levels, &BTreeSet::from([table]), &BTreeSet::new()) {
+            Choice::Nothing => return None,
+            Choice::Move { table: moved, from, to } => {
+                let meta = levels.level(from).iter().find(|meta| meta.id == moved)?;
+                let edit = Edit { removed: vec![(from, moved)], added: vec![(to, (**meta).clone())] };
+                levels = levels.apply(&edit).ok()?;
+            }
+            Choice::Merge(Merge { inputs, to, .. }) => {
+                let is_input = |id| inputs.iter().any(|(_, input)| *input == id);
+                let bytes = levels.iter().flatten().filter(|meta| is_input(meta.id)).map(|meta| meta.len_bytes).sum();
+                let rid = inputs.iter().filter(|(level, _)| *level < to).map(|(_, id)| *id).collect();
+                return Some(Price { bytes, rid });
+            }
         }
-        Choice::Move { .. } | Choice::Nothing => None,
     }
+    None
 }
 
 impl Rent {

@@ -21,7 +21,8 @@ pub(super) fn play(narrator: &mut Narrator, stage: &mut Stage) -> Result<(), Err
         "With 10 bits for each key, how many of 100 keys that are not there does a filter let pass?",
         Question::Number { unit: "of 100" },
     );
-    let mut table = Table::new(["bits per key", "reads of 5,000 keys that are not there", "passed", "in theory"]);
+    let mut table =
+        Table::new(["bits per key", "reads of 5,000 keys that are not there", "passed", "in theory, bits anywhere"]);
     let mut at_ten = 0.0;
     for bits in [0.0, 5.0, 10.0, 20.0] {
         let (counts, disk) = counted();
