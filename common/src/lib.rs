@@ -4,6 +4,7 @@
 
 pub mod admin;
 pub mod book;
+pub mod check;
 pub mod cli;
 pub mod codec;
 pub mod disk;
