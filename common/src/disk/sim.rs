@@ -134,6 +134,11 @@ impl SimDisk {
         self.plan(Some(operation), k, fault);
     }
 
+    /// Forgets the faults that still wait.
+    pub fn cancel_faults(&self) {
+        self.world().plans.clear();
+    }
+
     /// The space for all files, in bytes; none is without end. A write that would exceed it writes what fits and fails
     /// with `StorageFull`; space comes back when files are cut, or lose their last name and are closed.
     pub fn set_capacity(&self, bytes: Option<u64>) {
