@@ -5,9 +5,9 @@
 //! level, and what is old takes a tenth of the space at most (DDIA ch. 3, "Performance optimizations"; O'Neil et al., "The
 //! Log-Structured Merge-Tree", 1996; LevelDB's doc/impl.md).
 //!
-//! The targets are counted from the **last** level upwards: its target is what the largest level holds, commonly itself, and the one above has a tenth of
-//! that. Counted from the first, a last level that is hardly fuller than the one above it would leave twice the space in use
-//! (Dong et al., "Optimizing Space Amplification in RocksDB", CIDR 2017).
+//! The targets are counted from the **last** level upwards: its target is what the largest level holds, commonly itself, and
+//! the one above has a tenth of that. Counted from the first, a last level that is hardly fuller than the one above it would
+//! leave twice the space in use (Dong et al., "Optimizing Space Amplification in RocksDB", CIDR 2017).
 //!
 //! ```text
 //!     level 0   newest tables, any keys        once there are 4, all are merged into the base level
@@ -211,6 +211,7 @@ impl Strategy for Leveled {
             .unwrap_or(Choice::Nothing)
     }
 
+    /// Of bytes alone: what tombstones hide is left out.
     fn debt_bytes(&self, levels: &Levels) -> u64 {
         let targets = self.targets(levels);
         let level0 = if levels.level(0).len() >= self.level0_tables { levels.level_bytes(0) } else { 0 };

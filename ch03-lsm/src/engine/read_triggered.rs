@@ -6,9 +6,9 @@
 //! anything (LevelDB's `allowed_seeks`; Pebble's read-triggered compactions).
 //!
 //! It is the question of whether to rent or to buy (Karlin et al., "Competitive Snoopy Caching", 1988): who buys as soon as the
-//! rent that was paid comes to the price never pays more than twice what would have been best. The [price] is the
-//! bytes of what is merged, once, though they are read and written. The rent is counted in the same bytes: a block that is read for nothing costs a disk as much
-//! as some of them in a row.
+//! rent that was paid comes to the price never pays more than twice what would have been best. The [price] is the bytes of
+//! what is merged, once, though they are read and written. The rent is counted in the same bytes: a block that is read for
+//! nothing costs a disk as much as some of them in a row.
 //!
 //! Only one key in [`SAMPLING`] is counted, for as many: threads that read the same table would pass its counter around
 //! with each read. Which one, its hash says, so that equal reads have equal effects.
@@ -22,7 +22,8 @@ use super::compaction::{Choice, Merge, Strategy};
 use super::levels::{Edit, LEVELS, Levels, TableId};
 
 /// What a block that is read in vain stands for, in bytes in a row: a disk that reads ten thousand blocks a second could
-/// write about 160 MiB in that second. From memory it is cheaper, and then what is spent is time in which a thread had nothing to do.
+/// write about 160 MiB in that second. From memory it is cheaper, and then what is spent is time in which a thread had
+/// nothing to do.
 pub const BLOCK_BYTES: u64 = 16 << 10;
 
 /// The same for a filter that says no: measured, a sixteenth of the time of a block that is in the page cache.

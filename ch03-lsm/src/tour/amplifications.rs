@@ -73,8 +73,8 @@ pub(super) fn play(narrator: &mut Narrator, stage: &mut Stage) -> Result<(), Err
     }
     narrator.table(&table);
     narrator.says(
-        "A put's time is that of this build and machine; the other columns are the same everywhere. The tree's values are compressed, the \
-         others' are not. A B-tree, which comes to this road later, would write each page twice and read one path.",
+        "A put's time is that of this build and machine; the other columns are the same everywhere. The tree has no threads here: \
+         its writer flushes and merges in between. Its values are compressed, the others' are not. A B-tree, which comes to this road later, would write each page twice and read one path.",
     );
     narrator.book(
         "ch. 3, \"Comparing B-Trees and LSM-Trees\"",

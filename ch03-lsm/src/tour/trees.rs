@@ -25,10 +25,14 @@ pub(super) fn play(narrator: &mut Narrator, stage: &mut Stage) -> Result<(), Err
         let level0 = db.stats().levels[0].tables;
         if level0 > shown && shown < 3 {
             shown = level0;
-            narrator.says(&format!(
-                "After {} puts, the memtable has been written out {shown} times:",
-                human::grouped(n + 1)
-            ));
+            let legend = match shown {
+                1 => {
+                    " What waits comes next; \"fill\" counts the tables of level 0 against the four that call for a merge."
+                }
+                _ => "",
+            };
+            let puts = human::grouped(n + 1);
+            narrator.says(&format!("After {puts} puts, memtables written out so far: {shown}.{legend}"));
             narrator.show(&crate::shell::stats(&db, Look::pipe()));
         }
     }

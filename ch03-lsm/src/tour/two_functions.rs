@@ -44,6 +44,7 @@ pub(super) fn play(narrator: &mut Narrator, stage: &mut Stage) -> Result<(), Err
     let found = store.get(&shuffled_key(7, KEYS))?;
     let get = counts.total();
     narrator.reveal(&guess, Answer::Option(2));
+    narrator.measured("puts", &human::grouped(KEYS + 2));
     narrator.measured("written for each put", &human::bytes(put.written_bytes / (KEYS + 2)));
     narrator.measured("read for one get", &human::bytes(get.read_bytes));
     narrator.measured(
