@@ -153,8 +153,9 @@ impl Inner {
             loop {
                 Self::check(&work)?;
                 left.retain(|table| work.wanted.contains(table));
-                let levels = &self.view().version.levels;
-                if self.options.strategy.choose_marked(levels, &left, &BTreeSet::new()) == Choice::Nothing {
+                let (strategy, view) = (&self.options.strategy, self.view());
+                let choice = || Ok(strategy.choose_marked(&view.version.levels, &left, &BTreeSet::new()));
+                if matches!(without_panic(choice), Ok(Choice::Nothing)) {
                     break;
                 }
                 self.wait_for_progress(work)?;
@@ -171,8 +172,9 @@ impl Inner {
         work.is_flushing || !work.busy.is_empty() || !self.is_idle(work)
     }
 
+    /// Where a strategy panics there is something to do: whoever does it takes note of the failure, and not who asks.
     pub(super) fn is_idle(&self, work: &Work) -> bool {
-        self.next_task(work).is_none()
+        matches!(without_panic(|| Ok(self.next_task(work))), Ok(None))
     }
 
     fn next_task(&self, work: &Work) -> Option<Task> {
