@@ -98,7 +98,7 @@ fn rounds() -> usize {
 
 fn nothing_acknowledged_is_lost(appendfsync: &str) {
     let data = tempfile::tempdir().expect("a directory");
-    let mut acknowledged = vec![0; WRITERS];
+    let mut acknowledged = [0; WRITERS];
     for round_at in 0..=rounds() {
         let server = start(data.path(), appendfsync);
         let mut client = connect(&server);
